@@ -1,0 +1,33 @@
+"""Hash, sign, verify, seal, Merkle trees. Key files and chance live at the edge.
+
+Nothing is written by hand but the RFC 6962 tree; everything else is `cryptography`.
+"""
+
+from node.base.crypto.hashing import digest
+from node.base.crypto.merkle import (
+    leaf_hash,
+    merkle_root,
+    merkle_root_of_hashes,
+    prove,
+    prove_range,
+    verify_inclusion,
+    verify_range,
+)
+from node.base.crypto.sealing import SealError, open_sealed, seal
+from node.base.crypto.signing import Ed25519Signer, verify
+
+__all__ = [
+    "Ed25519Signer",
+    "SealError",
+    "digest",
+    "leaf_hash",
+    "merkle_root",
+    "merkle_root_of_hashes",
+    "open_sealed",
+    "prove",
+    "prove_range",
+    "seal",
+    "verify",
+    "verify_inclusion",
+    "verify_range",
+]

@@ -1,0 +1,192 @@
+"""What the edge must offer to those who decide. Production and tests implement the same ports; nothing is patched."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.base.types import CertifiedBlock, Digest, Height, Instant, OrgId, PublicKey, Receipt
+
+
+class Clock(Protocol):
+    """The member's clocks."""
+
+    def now(self) -> Instant:
+        """This moment."""
+        ...
+
+
+class Entropy(Protocol):
+    """Chance, for salts and nonces."""
+
+    def bytes(self, count: int) -> bytes:
+        """`count` unpredictable bytes."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs with one private key."""
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes."""
+        ...
+
+
+Verifier = Callable[[bytes, bytes, bytes], bool]
+"""(public key, message, signature) -> whether it holds. Ed25519 in production, a keyed hash in most simulations."""
+
+
+class StateReader(Protocol):
+    """The state after the last committed block; read-only and synchronous."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with this prefix and their values, ascending by key."""
+        ...
+
+    def node(self, path: bytes) -> bytes | None:
+        """The stored form of one node of the state tree."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What one block changes; None deletes. Keys ascending, each once."""
+
+    state: tuple[tuple[bytes, bytes | None], ...]
+    nodes: tuple[tuple[bytes, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """Where a transaction stands in the chain and what became of it."""
+
+    height: Height
+    index: int
+    receipt: Receipt
+
+
+class ChainReader(Protocol):
+    """The committed chain; read-only and synchronous."""
+
+    def height(self) -> Height:
+        """The height of the last committed block; 0 with none."""
+        ...
+
+    def block(self, height: Height) -> CertifiedBlock | None:
+        """The block at `height` with its certificate."""
+        ...
+
+    def receipts(self, height: Height) -> tuple[Receipt, ...] | None:
+        """The receipts of the block at `height`, in its order."""
+        ...
+
+    def transaction(self, id_: Digest) -> TransactionRecord | None:
+        """Where the transaction was included."""
+        ...
+
+
+class Store(Protocol):
+    """The member's ledger on disk."""
+
+    @property
+    def state(self) -> StateReader:
+        """Reads the state."""
+        ...
+
+    @property
+    def chain(self) -> ChainReader:
+        """Reads the chain."""
+        ...
+
+    async def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> None:
+        """Write block, certificate, receipts and state in one transaction, synced before this returns.
+
+        Raises `OSError` when the disk refuses; then nothing of it is written.
+        """
+        ...
+
+
+class VoteLog(Protocol):
+    """What this member signed for heights that are not final yet, so that it never signs twice.
+
+    An entry is the byte form of a `PeerMessage`: `Proposal`, `Vote` or `RoundChange`.
+    """
+
+    def entries(self) -> list[bytes]:
+        """All entries in the order they were written; read once at the start."""
+        ...
+
+    async def append(self, entries: Sequence[bytes]) -> None:
+        """Write the entries and sync once."""
+        ...
+
+    async def forget(self) -> None:
+        """Drop everything: the height is final. Need not be synced."""
+        ...
+
+
+class Transport(Protocol):
+    """Messages between members over authenticated links.
+
+    `send` never blocks and never fails: a message to a peer that is away or too slow is dropped, and the sender
+    hears of the peer again by `on_link`. A bulk `fetch` raises `LinkError`.
+    """
+
+    def send(self, peer: OrgId, message: bytes) -> None:
+        """Queue one control message: the byte form of a `PeerMessage`."""
+        ...
+
+    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+        """Ask on the bulk connection; yields the chunks of the answer. Raises `LinkError`."""
+        ...
+
+    def connected(self) -> frozenset[OrgId]:
+        """The peers with a live control link."""
+        ...
+
+
+class LinkError(OSError):
+    """A peer cannot be reached, went away in mid-answer, or answered with a refusal; the text says which."""
+
+
+BulkServer = Callable[[OrgId, bytes], AsyncIterator[bytes]]
+"""(peer, request) -> chunks of the answer, each at most 1 MiB. Raises `BulkRefused` for what it will not serve."""
+
+
+class BulkRefused(Exception):
+    """The answerer's refusal, in words, sent to the asker as a `LinkError`."""
+
+
+OnMessage = Callable[[OrgId, bytes], None]
+"""(peer, message): a control message arrived from an authenticated peer."""
+
+OnLink = Callable[[OrgId, bool], None]
+"""(peer, up): a control link came up or went down."""
+
+
+class Members(Protocol):
+    """The ledger's word on who may connect: read by the transport at every call."""
+
+    def certificate(self, org: OrgId) -> bytes | None:
+        """The TLS certificate (DER) of a member that may connect, else None."""
+        ...
+
+    def addresses(self, org: OrgId) -> tuple[str, ...]:
+        """Where to dial it."""
+        ...
+
+    def orgs(self) -> tuple[OrgId, ...]:
+        """All members."""
+        ...
+
+    def data_key(self, org: OrgId) -> PublicKey | None:
+        """What to seal to it."""
+        ...

@@ -1,0 +1,130 @@
+"""Who is who: cards, the genesis that all founders sign, and the set of members that votes at a height."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from node.base.codec import encode
+from node.base.crypto import digest
+from node.base.types.names import Digest, OrgId, PublicKey, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class CardBody:
+    """What an organisation says of itself; signed with its organisation key."""
+
+    org: OrgId
+    sequence: int
+    """Counts the organisation's cards up from 1; the highest holds."""
+    organisation_key: PublicKey
+    """Ed25519; signs cards and nothing else. The daemon does not hold it."""
+    node_key: PublicKey
+    """Ed25519; signs transactions and votes."""
+    data_key: PublicKey
+    """X25519; what others seal to this organisation."""
+    tls_certificate: bytes
+    """The whole self-signed P-256 certificate, DER."""
+    addresses: tuple[str, ...]
+    """`host:port` where the daemon listens, most useful first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card with its organisation's signature over `card_signing_bytes`."""
+
+    body: CardBody
+    signature: Signature
+
+
+def card_signing_bytes(body: CardBody) -> bytes:
+    """What the organisation key signs. Not bound to a chain: the card exists before any."""
+    return b"lepton/card\x00" + encode(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Numbers that all members must share; part of the genesis and so of the chain's name."""
+
+    block_bytes_max: int = 1 << 20
+    block_transactions_max: int = 2_000
+    organisation_transactions_max: int = 1_000
+    """Transactions of one organisation in one block: a member that floods leaves room for others."""
+    round_timeout_ms: int = 1_000
+    """The base of the consensus's time-outs; doubled each round."""
+    round_timeout_max_ms: int = 16_000
+    time_tolerance_ms: int = 10_000
+    """How far a fresh proposal's time may stand from a member's own clock."""
+    heartbeat_ms: int = 600_000
+    """An empty block is due this long after the last block, so that a silent network still proves that it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenesisBody:
+    """What all founders sign."""
+
+    name: str
+    time_ms: int
+    cards: tuple[Card, ...]
+    """In ascending order of organisation."""
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """A genesis with one signature per founder's organisation key, in the order of its cards."""
+
+    body: GenesisBody
+    signatures: tuple[Signature, ...]
+
+
+def chain_id(body: GenesisBody) -> Digest:
+    """The chain's name: part of every signature, so that nothing signed for one chain counts on another."""
+    return Digest(digest("lepton/genesis", encode(body)))
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An organisation that votes, with the key in force."""
+
+    org: OrgId
+    node_key: PublicKey
+
+
+@dataclass(frozen=True)
+class MemberSet:
+    """The members that vote at one height, in ascending order of organisation."""
+
+    members: tuple[Member, ...]
+
+    @cached_property
+    def keys(self) -> dict[OrgId, PublicKey]:
+        """Each member's node key."""
+        return {member.org: member.node_key for member in self.members}
+
+    @cached_property
+    def orgs(self) -> tuple[OrgId, ...]:
+        """The members' names, ascending."""
+        return tuple(member.org for member in self.members)
+
+    @property
+    def quorum(self) -> int:
+        """Strictly more than two thirds: floor(2n/3) + 1 for every n. Never 2f + 1, which forks when n is not 3f + 1."""
+        return 2 * len(self.members) // 3 + 1
+
+    @property
+    def faults_max(self) -> int:
+        """f = floor((n - 1) / 3)."""
+        return (len(self.members) - 1) // 3
+
+    def proposer(self, height: int, round_: int) -> OrgId:
+        """Index (height + round) mod n of the members in order."""
+        return self.members[(height + round_) % len(self.members)].org
+
+
+def member_set_digest(members: MemberSet) -> Digest:
+    """What headers carry of the member set in force."""
+    return Digest(digest("lepton/members", encode(members)))
+
+
+def parameters_digest(parameters: Parameters) -> Digest:
+    """What headers carry of the chain's parameters."""
+    return Digest(digest("lepton/parameters", encode(parameters)))

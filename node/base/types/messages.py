@@ -1,0 +1,75 @@
+"""What members send each other on the control connection: small, bounded, each with a right to be sent or not.
+
+Bulk (leaves, models, statistics) goes as requests and chunks on a connection of its own and is not here.
+"""
+
+from dataclasses import dataclass
+
+from node.base.types.agreement import RoundChange, Vote
+from node.base.types.ledger import Transaction
+from node.base.types.names import Digest, Height
+from node.base.types.proposals import CertifiedBlock, Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """How far the sender's chain goes; sent on connection, after each block, and in answer to a stale vote."""
+
+    height: Height
+    head: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksRequest:
+    """Asks for certified blocks from `start` on, ascending."""
+
+    start: Height
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksResponse:
+    """Certified blocks in ascending order; fewer than asked where the size or the chain ends."""
+
+    start: Height
+    blocks: tuple[CertifiedBlock, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesRequest:
+    """Asks for transactions that a proposal names and the sender does not hold."""
+
+    ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesResponse:
+    """The transactions of the request that the answerer holds."""
+
+    transactions: tuple[Transaction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A sign of progress in a training round; whoever receives it will not call the sender late yet."""
+
+    job: Digest
+    training_round: int
+    phase: str
+    detail: str
+    """For people: `epoch 3 of 5, loss 0.412`."""
+
+
+PeerMessage = (
+    Proposal
+    | Vote
+    | RoundChange
+    | Transaction
+    | Tip
+    | BlocksRequest
+    | BlocksResponse
+    | BodiesRequest
+    | BodiesResponse
+    | Heard
+)
+"""Everything that can stand in a control frame. The order is the wire's: append only."""

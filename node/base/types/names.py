@@ -1,0 +1,49 @@
+"""Names of organisations, digests, heights, and moments."""
+
+import re
+from typing import NamedTuple, NewType
+
+from node.base.codec import register_check, register_size
+
+OrgId = NewType("OrgId", str)
+"""An organisation's name in the network: 1 to 63 of a-z, 0-9, '-' and '_', the first a letter or digit."""
+
+Digest = NewType("Digest", bytes)
+"""A SHA-256 hash, 32 bytes."""
+
+PublicKey = NewType("PublicKey", bytes)
+"""An Ed25519 or X25519 public key, 32 bytes."""
+
+Signature = NewType("Signature", bytes)
+"""An Ed25519 signature, 64 bytes."""
+
+Height = NewType("Height", int)
+"""A block's place in the chain. The genesis has height 0 and no block; the first block has height 1."""
+
+ZERO_DIGEST = Digest(bytes(32))
+
+_ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+
+
+def is_org_id(text: str) -> bool:
+    """Whether `text` can be an organisation's name."""
+    return _ORG_ID.match(text) is not None
+
+
+register_size(Digest, 32)
+register_size(PublicKey, 32)
+register_size(Signature, 64)
+register_check(OrgId, is_org_id)
+register_check(Height, lambda height: height >= 0)
+
+
+class Instant(NamedTuple):
+    """A moment as one member sees it.
+
+    Deadlines are kept in `mono_ms`, which no clock correction moves; only block times are held against `wall_ms`.
+    """
+
+    mono_ms: int
+    """Milliseconds of a clock that never goes backwards, from an arbitrary start."""
+    wall_ms: int
+    """Milliseconds since 1970-01-01 UTC, as right as the machine's clock is."""

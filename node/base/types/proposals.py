@@ -1,0 +1,33 @@
+"""What carries whole blocks between members: proposals, and blocks with the certificates that made them final."""
+
+from dataclasses import dataclass
+
+from node.base.types.agreement import Certificate, RoundChange
+from node.base.types.ledger import Block, Header
+from node.base.types.names import Digest, OrgId, Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A proposer's block for one round, by header and transaction ids; the bodies travel once, by gossip.
+
+    In round 0 there is no justification. In a later round `round_changes` is a quorum for that round, and
+    `prepared` the prepare certificate of the highest prepared block among them, which must be this one.
+    """
+
+    round: int
+    header: Header
+    transactions: tuple[Digest, ...]
+    last_certificate: Certificate | None
+    round_changes: tuple[RoundChange, ...]
+    prepared: Certificate | None
+    org: OrgId
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedBlock:
+    """A block with a certificate that made it final: what a member stores and what catch-up sends."""
+
+    block: Block
+    certificate: Certificate
