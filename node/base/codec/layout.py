@@ -60,14 +60,16 @@ def encode(value: Any, as_type: Any = None) -> bytes:
     Raises `ValueError` where a field does not fit its type: an int outside 64 bits, a wrong size.
     """
     parts: list[bytes] = []
-    _writer(as_type if as_type is not None else type(value))(value, parts)
+    hint: Any = as_type if as_type is not None else type(value)
+    _writer(hint)(value, parts)
     return b"".join(parts)
 
 
 def decode(as_type: type[T], data: bytes) -> T:
     """The value of `as_type` whose byte form is exactly `data`. Raises `DecodeError`."""
     cursor = _Cursor(bytes(data))
-    value: T = _reader(as_type)(cursor)
+    hint: Any = as_type
+    value: T = _reader(hint)(cursor)
     if cursor.at != cursor.end:
         raise DecodeError(f"{cursor.end - cursor.at} bytes after the end of {_name(as_type)}")
     return value

@@ -107,7 +107,10 @@ class MemberSet:
 
     @property
     def quorum(self) -> int:
-        """Strictly more than two thirds: floor(2n/3) + 1 for every n. Never 2f + 1, which forks when n is not 3f + 1."""
+        """Strictly more than two thirds: floor(2n/3) + 1 for every n.
+
+        Never 2f + 1, which forks when n is not 3f + 1.
+        """
         return 2 * len(self.members) // 3 + 1
 
     @property
