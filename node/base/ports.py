@@ -1,7 +1,8 @@
 """What the edge must offer to those who decide. Production and tests implement the same ports; nothing is patched."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from node.base.types import CertifiedBlock, Digest, Height, Instant, OrgId, PublicKey, Receipt
@@ -189,4 +190,76 @@ class Members(Protocol):
 
     def data_key(self, org: OrgId) -> PublicKey | None:
         """What to seal to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What one member tells the others about its training rows, so that all scale alike."""
+
+    blob: bytes
+    """Canonical JSON: counts, sums and centred squares per numeric column, rows per category; small groups withheld."""
+    rows: int
+    """Training rows of this member."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What every member derives, byte for byte the same, from the recipe and the members' statistics."""
+
+    preparation: bytes
+    """Canonical JSON: columns, categories, means, scales, model and layout of its tensors."""
+    length: int
+    """float32 values in the flat model."""
+    initial: bytes
+    """The first model: flat little-endian float32, 4 x `length` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The outcome of one member's local training in one training round."""
+
+    parameters: bytes
+    """Flat little-endian float32, as long as the base it started from."""
+    loss: float
+    """Mean training loss over the last local epoch, without the penalty on large weights."""
+
+
+class LearnerError(Exception):
+    """The recipe, the data, a member's statistics or the learning process cannot be used; the text says why."""
+
+
+class Learner(Protocol):
+    """Learns on this member's rows in a process of its own; every method raises `LearnerError`."""
+
+    async def statistics(self, job: Digest, recipe: bytes, data: Path) -> Statistics:
+        """Check the rows of `data` (CSV or Parquet) against the recipe and sum them up."""
+        ...
+
+    async def prepare(self, job: Digest, recipe: bytes, blobs: Mapping[OrgId, bytes]) -> Prepared:
+        """Combine the members' statistics; the same blobs give the same bytes on every machine."""
+        ...
+
+    async def train(
+        self,
+        job: Digest,
+        preparation: bytes,
+        data: Path,
+        training_round: int,
+        base: bytes,
+        progress: Callable[[str], None],
+    ) -> Trained:
+        """Train from `base` for the recipe's local epochs; `progress` hears one short line per epoch at most."""
+        ...
+
+    def model_file(self, preparation: bytes, parameters: bytes) -> bytes:
+        """The safetensors file that carries its preparation; its SHA-256 is the model's digest."""
+        ...
+
+    def open_model(self, file: bytes) -> tuple[bytes, bytes]:
+        """(preparation, parameters) of a model file; refuses a file of any other form."""
+        ...
+
+    async def close(self, job: Digest) -> None:
+        """End the job's process and wait for it."""
         ...
