@@ -25,6 +25,7 @@ from node.base.types.identity import (
     Parameters,
     card_signing_bytes,
     chain_id,
+    genesis_signing_bytes,
     member_set_digest,
     parameters_digest,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "card_signing_bytes",
     "certificate_digest",
     "chain_id",
+    "genesis_signing_bytes",
     "header_digest",
     "is_org_id",
     "member_set_digest",

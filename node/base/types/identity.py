@@ -81,6 +81,11 @@ def chain_id(body: GenesisBody) -> Digest:
     return Digest(digest("lepton/genesis", encode(body)))
 
 
+def genesis_signing_bytes(body: GenesisBody) -> bytes:
+    """What every founder's organisation key signs."""
+    return b"lepton/genesis\x00" + chain_id(body)
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """An organisation that votes, with the key in force."""
