@@ -1,0 +1,156 @@
+"""What a contract is made of, and what it sees of the state.
+
+A contract is a name and its methods. A method is a plain function over a `Context`: it reads, writes and emits, or
+raises `Rejected`, and then nothing of what it did remains. What a block does around that (nonces, limits, receipts,
+roots) is `node.ledger.apply`.
+
+Contracts run on every member and must come to the same bytes everywhere: integers, bytes and strings only, block
+time instead of a clock, and iteration in the order of keys.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from node.base.codec import decode, encode
+from node.base.types import Digest, Event, Height, MemberSet, OrgId
+
+T = TypeVar("T")
+
+
+class Rejected(Exception):
+    """A contract's refusal. The receipt carries `code` and `reason`; nothing else of the transaction remains."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """`code` is a short name like `not-owner`; `reason` one sentence that says what to do."""
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One thing that members may ask of a contract."""
+
+    payload: Any
+    """The frozen dataclass (or union of them) that the codec makes of the transaction's payload before `run`."""
+    run: Callable[["Context", Any], None]
+    """Raises `Rejected` to refuse; any other exception is a bug of the contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A named set of methods with a part of the state of its own: the keys below `name/`."""
+
+    name: str
+    methods: Mapping[str, Method]
+
+
+class Readable(Protocol):
+    """What a view reads from: the committed state, or an overlay of uncommitted writes on it."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with this prefix and their values, ascending by key."""
+        ...
+
+
+class Writable(Readable, Protocol):
+    """A `Readable` that takes writes: one transaction's overlay."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set the value at `key`."""
+        ...
+
+    def delete(self, key: bytes) -> None:
+        """Remove `key`; nothing happens where it is not there."""
+        ...
+
+
+class View:
+    """One contract's part of the state, read-only. Keys stand without the contract's prefix."""
+
+    __slots__ = ("_contract", "_prefix", "_source")
+
+    def __init__(self, source: Readable, contract: str) -> None:
+        self._source = source
+        self._contract = contract
+        self._prefix = f"{contract}/"
+
+    def get(self, key: str) -> bytes | None:
+        """The value at `key`."""
+        return self._source.get((self._prefix + key).encode())
+
+    def load(self, kind: type[T], key: str) -> T | None:
+        """The value at `key`, decoded as `kind`. Raises `DecodeError` where another kind was stored: a bug."""
+        value = self.get(key)
+        return None if value is None else decode(kind, value)
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
+        """Keys that start with `prefix` and their values, ascending by the keys' bytes.
+
+        What is written while the scan runs is not seen by it.
+        """
+        cut = len(self._prefix.encode())
+        found = self._source.scan((self._prefix + prefix).encode())
+        return ((key[cut:].decode(), value) for key, value in found)
+
+    def other(self, contract: str) -> "View":
+        """Another contract's part, read-only."""
+        return View(self._source, contract)
+
+
+class Context(View):
+    """One transaction: who asks, when, and the contract's part of the state to read and write."""
+
+    __slots__ = ("_events", "_target", "height", "members", "org", "time_ms", "transaction")
+
+    def __init__(
+        self,
+        target: Writable,
+        contract: str,
+        *,
+        org: OrgId,
+        time_ms: int,
+        height: Height,
+        transaction: Digest,
+        members: MemberSet,
+    ) -> None:
+        """`time_ms` is the block's time, `transaction` the transaction's id, `members` the set in force."""
+        super().__init__(target, contract)
+        self._target = target
+        self._events: list[Event] = []
+        self.org = org
+        self.time_ms = time_ms
+        self.height = height
+        self.transaction = transaction
+        self.members = members
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was emitted so far, in order."""
+        return tuple(self._events)
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set the value at `key`."""
+        self._target.put((self._prefix + key).encode(), value)
+
+    def store(self, key: str, value: Any) -> None:
+        """Set the value at `key` to the byte form of a dataclass."""
+        self.put(key, encode(value))
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; nothing happens where it is not there."""
+        self._target.delete((self._prefix + key).encode())
+
+    def emit(self, name: str, body: bytes = b"") -> None:
+        """Add an event to the receipt."""
+        self._events.append(Event(self._contract, name, body))
+
+
+def view(reader: Readable, contract: str) -> View:
+    """A contract's part of the committed state, for reading outside a block."""
+    return View(reader, contract)

@@ -1,0 +1,47 @@
+"""What can be wrong with what the ledger is given.
+
+    LedgerError
+        InvalidGenesis   a genesis file that not all founders signed, or that makes no sense
+        Unacceptable     a transaction that no block may carry now
+        InvalidBlock     a block whose execution does not give what its header says
+        ChainBroken      a stored chain that stops being true at a height
+
+`Rejected`, a contract's refusal inside a valid block, stands with the contracts.
+"""
+
+
+class LedgerError(Exception):
+    """Anything that the ledger refuses."""
+
+
+class InvalidGenesis(LedgerError):
+    """A genesis that cannot found a chain; the text says which rule it breaks."""
+
+
+class Unacceptable(LedgerError):
+    """A transaction that cannot be included now."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        """`code` is a short name like `expired`; `reason` one sentence for the operator."""
+        super().__init__(f"{code}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class InvalidBlock(LedgerError):
+    """A block that is not what executing it gives; of a peer's block: the peer's fault."""
+
+    def __init__(self, reason: str) -> None:
+        """`reason` names the header field or the rule."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ChainBroken(LedgerError):
+    """The first height at which a stored chain is not what the genesis and the rules give."""
+
+    def __init__(self, height: int, reason: str) -> None:
+        """`reason` says what does not hold at `height`."""
+        super().__init__(f"height {height}: {reason}")
+        self.height = height
+        self.reason = reason
