@@ -1,0 +1,106 @@
+"""The typed client of the operator's API: what the command line and the scripts speak through."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import grpc
+
+from node._proto import operator_pb2, operator_pb2_grpc
+from node.api.errors import DaemonRefused, DaemonUnreachable, OperatorError
+from node.api.socket import socket_path
+from node.api.types import BlockOutcome, Outcome
+
+T = TypeVar("T")
+
+CALL_TIMEOUT_S = 10.0
+APPROVE_TIMEOUT_S = 300.0
+
+
+class OperatorClient:
+    """One connection to the daemon of the member in `folder`. Every call raises `OperatorError`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._channel = grpc.aio.insecure_channel(
+            f"unix:{socket_path(folder)}", options=[("grpc.max_receive_message_length", 64 << 20)]
+        )
+        self._stub = operator_pb2_grpc.OperatorStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def status(self) -> dict[str, Any]:
+        """What `lepton status --json` prints."""
+        reply = await self._ask(self._stub.Status(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: dict[str, Any] = json.loads(reply.text)
+        return found
+
+    async def jobs(self, job: bytes = b"") -> list[dict[str, Any]]:
+        """All training jobs, or the one with this id."""
+        reply = await self._ask(self._stub.Jobs(operator_pb2.JobQuery(job=job), timeout=CALL_TIMEOUT_S))
+        found: list[dict[str, Any]] = json.loads(reply.text)
+        return found
+
+    async def sharing(self) -> list[dict[str, Any]]:
+        """Registered data sets, their authorisations and shares."""
+        reply = await self._ask(self._stub.Sharing(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: list[dict[str, Any]] = json.loads(reply.text)
+        return found
+
+    async def submit(self, contract: str, method: str, payload: bytes, *, wait_s: float | None = 60.0) -> Outcome:
+        """Have the daemon sign and gossip a transaction; with `wait_s`, wait that long at most for its block."""
+        call = operator_pb2.Call(
+            contract=contract, method=method, payload=payload, wait=wait_s is not None, timeout_seconds=wait_s or 0.0
+        )
+        return _from_wire(await self._ask(self._stub.Submit(call, timeout=(wait_s or 0) + CALL_TIMEOUT_S)))
+
+    async def approve(self, job: bytes, data: str) -> Outcome:
+        """Approve a job with a data file of the member's folder."""
+        call = self._stub.Approve(operator_pb2.Approval(job=job, data=data), timeout=APPROVE_TIMEOUT_S)
+        return _from_wire(await self._ask(call))
+
+    async def follow(self) -> AsyncIterator[BlockOutcome]:
+        """The receipts of each block from now on."""
+        stream = self._stub.Receipts(operator_pb2.Empty())
+        try:
+            async for block in stream:
+                yield BlockOutcome(block.height, tuple(block.accepted), block.refused)
+        except grpc.aio.AioRpcError as error:
+            raise self._explain(error) from error
+        finally:
+            stream.cancel()
+
+    async def _ask(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: grpc.aio.AioRpcError) -> OperatorError:
+        code = error.code()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return DaemonUnreachable(
+                f"no daemon answers for {self._folder}; start it with: lepton --dir {self._folder} run"
+            )
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DaemonUnreachable(f"the daemon of {self._folder} did not answer in time; look at its log")
+        return DaemonRefused(error.details() or code.name)
+
+
+def _from_wire(outcome: operator_pb2.Outcome) -> Outcome:
+    return Outcome(
+        transaction=outcome.transaction,
+        final=outcome.final,
+        height=outcome.height,
+        accepted=outcome.accepted,
+        code=outcome.code,
+        reason=outcome.reason,
+    )

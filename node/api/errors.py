@@ -1,0 +1,18 @@
+"""What can go wrong between an operator and the daemon.
+
+OperatorError
+├── DaemonUnreachable   nobody listens on the member's socket
+└── DaemonRefused       the daemon answered that it will not, and why
+"""
+
+
+class OperatorError(Exception):
+    """A call to the daemon failed; the text says what to do."""
+
+
+class DaemonUnreachable(OperatorError):
+    """Nobody answers on the socket."""
+
+
+class DaemonRefused(OperatorError):
+    """The daemon's own refusal, in its words."""

@@ -1,0 +1,112 @@
+"""Serves the operator's calls on the member's own socket, mode 0600."""
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+
+from node._proto import operator_pb2, operator_pb2_grpc
+from node.api.socket import socket_path
+from node.api.types import BlockOutcome, OperatorRefusal, Outcome
+
+SHUTDOWN_GRACE_S = 0.5
+
+
+class OperatorBackend(Protocol):
+    """What the daemon offers to its operator. Refusals are `OperatorRefusal`."""
+
+    def status(self) -> dict[str, Any]:
+        """What `lepton status --json` prints."""
+        ...
+
+    def jobs(self, job: bytes | None) -> list[dict[str, Any]]:
+        """All training jobs, or the one with this id."""
+        ...
+
+    def sharing(self) -> list[dict[str, Any]]:
+        """Registered data sets with whom they are authorised for and shared with."""
+        ...
+
+    async def submit(self, contract: str, method: str, payload: bytes, wait_s: float | None) -> Outcome:
+        """Sign and gossip a transaction; with `wait_s`, wait that long at most for its block."""
+        ...
+
+    async def approve(self, job: bytes, data: str) -> Outcome:
+        """Check the data file against the job, bind it, approve on the ledger, wait for the block."""
+        ...
+
+    def follow(self) -> AsyncIterator[BlockOutcome]:
+        """The receipts of each block from now on."""
+        ...
+
+
+class OperatorServer(operator_pb2_grpc.OperatorServicer):
+    """The gRPC service over one backend."""
+
+    def __init__(self, backend: OperatorBackend, folder: Path) -> None:
+        self._backend = backend
+        self._path = socket_path(folder)
+        self._server = grpc.aio.server()
+        operator_pb2_grpc.add_OperatorServicer_to_server(self, self._server)
+
+    async def start(self) -> None:
+        """Bind and serve. Raises `OSError` where the socket cannot be bound."""
+        self._path.unlink(missing_ok=True)
+        # The socket must never exist with a wider mode, not even for a moment.
+        before = os.umask(0o177)
+        try:
+            self._server.add_insecure_port(f"unix:{self._path}")
+        except RuntimeError as error:
+            raise OSError(f"cannot bind the operator's socket {self._path}: {error}") from error
+        finally:
+            os.umask(before)
+        await self._server.start()
+
+    async def close(self) -> None:
+        """Stop serving and remove the socket."""
+        await self._server.stop(SHUTDOWN_GRACE_S)
+        self._path.unlink(missing_ok=True)
+
+    async def Status(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+        return operator_pb2.Json(text=json.dumps(self._backend.status()))
+
+    async def Jobs(self, request: operator_pb2.JobQuery, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+        return operator_pb2.Json(text=json.dumps(self._backend.jobs(request.job or None)))
+
+    async def Sharing(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+        return operator_pb2.Json(text=json.dumps(self._backend.sharing()))
+
+    async def Submit(self, request: operator_pb2.Call, context: Any) -> operator_pb2.Outcome:  # noqa: N802, D102
+        wait_s = request.timeout_seconds if request.wait else None
+        try:
+            outcome = await self._backend.submit(request.contract, request.method, request.payload, wait_s)
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return _to_wire(outcome)
+
+    async def Approve(self, request: operator_pb2.Approval, context: Any) -> operator_pb2.Outcome:  # noqa: N802, D102
+        try:
+            outcome = await self._backend.approve(request.job, request.data)
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return _to_wire(outcome)
+
+    async def Receipts(  # noqa: N802, D102
+        self, request: operator_pb2.Empty, context: Any
+    ) -> AsyncIterator[operator_pb2.BlockReceipts]:
+        async for block in self._backend.follow():
+            yield operator_pb2.BlockReceipts(height=block.height, accepted=block.accepted, refused=block.refused)
+
+
+def _to_wire(outcome: Outcome) -> operator_pb2.Outcome:
+    return operator_pb2.Outcome(
+        transaction=outcome.transaction,
+        final=outcome.final,
+        height=outcome.height,
+        accepted=outcome.accepted,
+        code=outcome.code,
+        reason=outcome.reason,
+    )
