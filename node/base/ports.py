@@ -118,7 +118,7 @@ class Store(Protocol):
 class VoteLog(Protocol):
     """What this member signed for heights that are not final yet, so that it never signs twice.
 
-    An entry is the byte form of a `PeerMessage`: `Proposal`, `Vote` or `RoundChange`.
+    An entry is the byte form of a `PeerMessage`: `Proposal`, `Vote`, `RoundChange` or `PreparedBlock`.
     """
 
     def entries(self) -> list[bytes]:

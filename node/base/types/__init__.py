@@ -54,7 +54,7 @@ from node.base.types.messages import (
     Tip,
 )
 from node.base.types.names import ZERO_DIGEST, Digest, Height, Instant, OrgId, PublicKey, Signature, is_org_id
-from node.base.types.proposals import CertifiedBlock, Proposal
+from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
 
 __all__ = [
     "HEADER_VERSION",
@@ -83,6 +83,7 @@ __all__ = [
     "OrgId",
     "Parameters",
     "PeerMessage",
+    "PreparedBlock",
     "Proposal",
     "PublicKey",
     "Receipt",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from node.base.types.agreement import RoundChange, Vote
 from node.base.types.ledger import Transaction
 from node.base.types.names import Digest, Height
-from node.base.types.proposals import CertifiedBlock, Proposal
+from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,6 @@ PeerMessage = (
     | BodiesRequest
     | BodiesResponse
     | Heard
+    | PreparedBlock
 )
 """Everything that can stand in a control frame. The order is the wire's: append only."""

@@ -31,3 +31,15 @@ class CertifiedBlock:
 
     block: Block
     certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBlock:
+    """A block with the prepare certificate that locks a member on it.
+
+    It goes with a round change that claims it, to the proposer of the round asked for, who could not propose the
+    block again without; and into the vote log before the commit, so that a lock and its bodies survive a restart.
+    """
+
+    block: Block
+    certificate: Certificate
