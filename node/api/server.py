@@ -70,16 +70,16 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         await self._server.stop(SHUTDOWN_GRACE_S)
         self._path.unlink(missing_ok=True)
 
-    async def Status(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+    async def Status(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.status()))
 
-    async def Jobs(self, request: operator_pb2.JobQuery, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+    async def Jobs(self, request: operator_pb2.JobQuery, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.jobs(request.job or None)))
 
-    async def Sharing(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: N802, D102
+    async def Sharing(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.sharing()))
 
-    async def Submit(self, request: operator_pb2.Call, context: Any) -> operator_pb2.Outcome:  # noqa: N802, D102
+    async def Submit(self, request: operator_pb2.Call, context: Any) -> operator_pb2.Outcome:  # noqa: D102
         wait_s = request.timeout_seconds if request.wait else None
         try:
             outcome = await self._backend.submit(request.contract, request.method, request.payload, wait_s)
@@ -87,14 +87,14 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)
 
-    async def Approve(self, request: operator_pb2.Approval, context: Any) -> operator_pb2.Outcome:  # noqa: N802, D102
+    async def Approve(self, request: operator_pb2.Approval, context: Any) -> operator_pb2.Outcome:  # noqa: D102
         try:
             outcome = await self._backend.approve(request.job, request.data)
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)
 
-    async def Receipts(  # noqa: N802, D102
+    async def Receipts(  # noqa: D102
         self, request: operator_pb2.Empty, context: Any
     ) -> AsyncIterator[operator_pb2.BlockReceipts]:
         async for block in self._backend.follow():
