@@ -1,0 +1,122 @@
+"""The member's folder and its settings: read once, frozen, handed out in parts.
+
+::
+
+    DIR/node.toml        these settings
+    DIR/keys/            key files, encrypted          DIR/ledger.sqlite   chain and state
+    DIR/card.json        this organisation's card      DIR/votes.log       what this member signed and is not final
+    DIR/genesis.json     the network's genesis         DIR/models/         model files, by job
+    DIR/data/            the organisation's own rows   DIR/approvals/      which data file a job may use
+    DIR/inputs/          this member's updates of running training rounds, sealed
+    DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from node.base.types import OrgId, is_org_id
+
+
+class SettingsError(Exception):
+    """The member's folder or its settings cannot be used; the text says what to do."""
+
+
+def _org(text: str) -> str:
+    if not is_org_id(text):
+        raise ValueError("1 to 63 of a-z, 0-9, '-' and '_', the first a letter or digit")
+    return text
+
+
+class Settings(BaseModel):
+    """What `node.toml` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    org: Annotated[str, AfterValidator(_org)]
+    listen: str
+    """`host:port` to bind; the card says where others dial."""
+    passphrase_file: str | None = None
+    """Relative to the folder. Without it: a systemd credential, or a prompt."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def org_id(self) -> OrgId:
+        """The organisation's name."""
+        return OrgId(self.org)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Names of what lies in a member's folder."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """`node.toml`."""
+        return self.root / "node.toml"
+
+    @property
+    def card(self) -> Path:
+        """This organisation's card."""
+        return self.root / "card.json"
+
+    @property
+    def genesis(self) -> Path:
+        """The network's genesis, signed by all founders."""
+        return self.root / "genesis.json"
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite file of chain and state."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def votes(self) -> Path:
+        """The vote log."""
+        return self.root / "votes.log"
+
+    @property
+    def models(self) -> Path:
+        """Model files by job."""
+        return self.root / "models"
+
+    @property
+    def inputs(self) -> Path:
+        """Sealed inputs of running training rounds."""
+        return self.root / "inputs"
+
+    @property
+    def approvals(self) -> Path:
+        """Which data file each approved job may use."""
+        return self.root / "approvals"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running daemon."""
+        return self.root / "daemon.lock"
+
+
+def read_settings(root: Path) -> Settings:
+    """The settings of the member in `root`. Raises `SettingsError`."""
+    path = Folder(root).settings
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text()))
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{root} is not a member's folder: it has no {path.name}. Make one with: lepton --dir {root} init --org NAME"
+        ) from error
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+
+
+def write_settings(root: Path, settings: Settings) -> None:
+    """Write `node.toml`."""
+    lines = [f'{name} = "{value}"' for name, value in settings.model_dump().items() if value is not None]
+    Folder(root).settings.write_text(
+        "# Read by the daemon at its start. The README says what each line means.\n" + "\n".join(lines) + "\n"
+    )

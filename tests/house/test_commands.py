@@ -1,0 +1,30 @@
+"""What the README promises exists: its commands, and the scripts it names."""
+
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_scripts_named_in_documents_exist_and_are_executable():
+    named = set()
+    for document in [ROOT / "README.md", *ROOT.glob("node/**/*.md"), *ROOT.glob("scripts/**/*.md")]:
+        named |= set(re.findall(r"\bscripts/([a-z]+)\b(?![/.])", document.read_text()))
+    assert named >= {"spawn", "test"}
+    for name in sorted(named - {"scenarios"}):
+        path = ROOT / "scripts" / name
+        assert path.is_file(), f"scripts/{name} is named in a document and does not exist"
+        assert os.access(path, os.X_OK), f"scripts/{name} is not executable"
+
+
+def test_no_file_names_a_machine_or_a_registry():
+    words = ["/" + "work/", "/" + "root/", "py" + "pi.org", "/" + "tmp/env"]
+    for path in ROOT.rglob("*"):
+        relative = path.relative_to(ROOT)
+        if not path.is_file() or relative.parts[0] in {".git", ".venv", "clusters"} or "cache" in str(relative):
+            continue
+        if path.suffix not in {".py", ".md", ".toml", ".json", ".lock", ".proto", ""}:
+            continue
+        text = path.read_text(errors="ignore")
+        assert not [word for word in words if word in text], relative
