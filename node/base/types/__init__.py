@@ -16,6 +16,7 @@ from node.base.types.agreement import (
     vote_signing_bytes,
 )
 from node.base.types.identity import (
+    TLS_NAME,
     Card,
     CardBody,
     Genesis,
@@ -59,6 +60,7 @@ from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
 __all__ = [
     "HEADER_VERSION",
     "NONCE_WINDOW",
+    "TLS_NAME",
     "TRANSACTION_BYTES_MAX",
     "ZERO_DIGEST",
     "Block",

@@ -7,6 +7,10 @@ from node.base.codec import encode
 from node.base.crypto import digest
 from node.base.types.names import Digest, OrgId, PublicKey, Signature
 
+TLS_NAME = "member.lepton.internal"
+"""The DNS name in every member's certificate. Who a peer is follows from the certificate's bytes, never from a name;
+TLS only needs one to compare."""
+
 
 @dataclass(frozen=True, slots=True)
 class CardBody:
@@ -74,6 +78,11 @@ class Genesis:
 
     body: GenesisBody
     signatures: tuple[Signature, ...]
+
+
+def genesis_signing_bytes(body: GenesisBody) -> bytes:
+    """What each founder's organisation key signs."""
+    return b"lepton/genesis\x00" + encode(body)
 
 
 def chain_id(body: GenesisBody) -> Digest:

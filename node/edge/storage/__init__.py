@@ -1,0 +1,1 @@
+"""What a member keeps on disk: keys, cards and genesis files, the ledger in SQLite, the vote log."""

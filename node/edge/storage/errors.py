@@ -1,0 +1,40 @@
+"""What can be wrong with a member's files.
+
+FileError
+├── FileMissing         not there, or not readable
+├── FileExposed         a secret that other users of the machine may read
+├── FileDamaged         cut short, changed, or of another kind
+├── WrongPassphrase     the file is whole, but this passphrase does not open it
+├── NoPassphrase        no source for the passphrase, or an empty one
+└── NotGenuine          a card or genesis whose signatures or readable part do not hold
+
+Every message says what to do; each is one sentence that a command can print as it is.
+"""
+
+
+class FileError(Exception):
+    """A file of this member, or one that it was handed, cannot be used."""
+
+
+class FileMissing(FileError):
+    """The file is not there, or may not be read."""
+
+
+class FileExposed(FileError):
+    """A secret file that other users may read."""
+
+
+class FileDamaged(FileError):
+    """Bytes that are no whole file of the expected kind."""
+
+
+class WrongPassphrase(FileError):
+    """The file is whole and its passphrase is another."""
+
+
+class NoPassphrase(FileError):
+    """No passphrase was given."""
+
+
+class NotGenuine(FileError):
+    """A card or a genesis file that nobody signed in this form."""

@@ -1,0 +1,54 @@
+"""Writes files so that a crash leaves the old one or the new one, whole. What is in them is not known here."""
+
+import os
+import secrets
+from pathlib import Path
+
+from node.edge.storage.errors import FileDamaged, FileMissing
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+FOLDER_MODE = 0o700
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create `folder` (and its parents) and let nobody but the owner in."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    folder.chmod(FOLDER_MODE)
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
+    """Replace `path` by `content`, synced with its folder. Raises `OSError`; then the old file still stands."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_bounded(path: Path, bytes_max: int) -> bytes:
+    """The file's bytes. Raises `FileMissing`, and `FileDamaged` above `bytes_max`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(bytes_max + 1)
+    except OSError as error:
+        raise FileMissing(f"cannot read {path} ({error.strerror}): check that it exists and may be read") from error
+    if len(content) > bytes_max:
+        raise FileDamaged(f"{path} is larger than {bytes_max} bytes: it is not a file of this kind")
+    return content
