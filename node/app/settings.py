@@ -108,7 +108,7 @@ def read_settings(root: Path) -> Settings:
         return Settings.model_validate(tomllib.loads(path.read_text()))
     except FileNotFoundError as error:
         raise SettingsError(
-            f"{root} is not a member's folder: it has no {path.name}. Make one with: lepton --dir {root} init --org NAME"
+            f"{root} has no {path.name}, so it is no member's folder. Make one: lepton --dir {root} init --org NAME"
         ) from error
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error
