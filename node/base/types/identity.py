@@ -80,11 +80,6 @@ class Genesis:
     signatures: tuple[Signature, ...]
 
 
-def genesis_signing_bytes(body: GenesisBody) -> bytes:
-    """What each founder's organisation key signs."""
-    return b"lepton/genesis\x00" + encode(body)
-
-
 def chain_id(body: GenesisBody) -> Digest:
     """The chain's name: part of every signature, so that nothing signed for one chain counts on another."""
     return Digest(digest("lepton/genesis", encode(body)))

@@ -22,7 +22,11 @@ class Rejected(Exception):
     """A contract's refusal. The receipt carries `code` and `reason`; nothing else of the transaction remains."""
 
     def __init__(self, code: str, reason: str) -> None:
-        """`code` is a short name like `not-owner`; `reason` one sentence that says what to do."""
+        """`code` is a short name like `not-owner`; `reason` one sentence that says what to do.
+
+        Both stand in the receipt, whose bytes all members agree on. So no `repr` of texts and no words of libraries:
+        they differ between versions.
+        """
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason

@@ -1,0 +1,8 @@
+"""Every contract that the chain runs, by name."""
+
+from collections.abc import Mapping
+
+from node.ledger.contracts.contract import Contract
+from node.ledger.contracts.membership import MEMBERSHIP
+
+CONTRACTS: Mapping[str, Contract] = {contract.name: contract for contract in (MEMBERSHIP,)}

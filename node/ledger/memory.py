@@ -1,0 +1,46 @@
+"""The state held in memory: for verifying a chain offline, for simulations and tests."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from node.base.ports import Writes
+
+
+class MemoryState:
+    """Implements the port `StateReader`; a block's writes are applied as a store would commit them."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.nodes: dict[bytes, bytes] = {}
+        self._order: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        return self.values.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys with this prefix and their values, ascending, as they are now."""
+        start = stop = bisect_left(self._order, prefix)
+        while stop < len(self._order) and self._order[stop].startswith(prefix):
+            stop += 1
+        return iter([(key, self.values[key]) for key in self._order[start:stop]])
+
+    def node(self, path: bytes) -> bytes | None:
+        """The stored form of one node of the state tree."""
+        return self.nodes.get(path)
+
+    def apply(self, writes: Writes) -> None:
+        """Make one block's writes."""
+        for key, value in writes.state:
+            if value is None:
+                if self.values.pop(key, None) is not None:
+                    del self._order[bisect_left(self._order, key)]
+            else:
+                if key not in self.values:
+                    insort(self._order, key)
+                self.values[key] = value
+        for path, node in writes.nodes:
+            if node is None:
+                self.nodes.pop(path, None)
+            else:
+                self.nodes[path] = node
