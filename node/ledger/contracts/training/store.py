@@ -78,6 +78,17 @@ def jobs(view: View) -> list[JobView]:
     return found
 
 
+def active_jobs(view: View) -> list[JobView]:
+    """The jobs whose participants have work to do, in the order in which they started."""
+    ids = [
+        Digest(bytes.fromhex(key.removeprefix("job/")))
+        for key, value in view.scan("job/")
+        if decode(Job, value).state in (JobState.PREPARING, JobState.TRAINING)
+    ]
+    found = [job(view, id_) for id_ in ids]
+    return sorted((one for one in found if one is not None), key=lambda one: (one.started, one.id))
+
+
 def training_round(view: View, id_: Digest, number: int) -> TrainingRound | None:
     """One training round's record; 0 is the preparation."""
     return view.load(TrainingRound, round_key(id_, number))

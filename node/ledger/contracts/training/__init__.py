@@ -1,0 +1,104 @@
+"""Training jobs on the ledger: proposed, approved by every participant, trained round by round, done.
+
+`jobs` a job before and around its training rounds; `rounds` the phases of one; `weights` whole numbers from rows;
+`types` what is asked and kept; `store` where it is kept, and the views of it.
+
+=============================  =================================================
+key                            value
+=============================  =================================================
+``proposed/<job>``             `Proposed`: terms, proposer; never rewritten
+``job/<job>``                  `Job`: state, weights, absent members, last model
+``round/<job>/<number>``       `TrainingRound`
+=============================  =================================================
+"""
+
+from node.ledger.contracts.contract import Contract, Method
+from node.ledger.contracts.training.jobs import approve, present, propose, refuse, withdraw
+from node.ledger.contracts.training.rounds import commit, have, late, missing, prepared, reduced
+from node.ledger.contracts.training.store import (
+    CONTRACT,
+    JobView,
+    active_jobs,
+    job,
+    jobs,
+    training_round,
+    training_rounds,
+)
+from node.ledger.contracts.training.types import (
+    Approval,
+    Approve,
+    Commit,
+    Commitment,
+    Complaint,
+    Have,
+    HaveBy,
+    JobEvent,
+    JobState,
+    JobTerms,
+    Late,
+    LeafRange,
+    Missing,
+    Phase,
+    Prepared,
+    PreparedBy,
+    Present,
+    Reduced,
+    Refuse,
+    TrainingRound,
+    Withdraw,
+    leaf_count,
+    more_than_third,
+    quorum,
+)
+
+TRAINING = Contract(
+    CONTRACT,
+    {
+        "propose": Method(JobTerms, propose),
+        "withdraw": Method(Withdraw, withdraw),
+        "approve": Method(Approve, approve),
+        "refuse": Method(Refuse, refuse),
+        "present": Method(Present, present),
+        "commit": Method(Commit, commit),
+        "late": Method(Late, late),
+        "missing": Method(Missing, missing),
+        "prepared": Method(Prepared, prepared),
+        "reduced": Method(Reduced, reduced),
+        "have": Method(Have, have),
+    },
+)
+
+__all__ = [
+    "CONTRACT",
+    "TRAINING",
+    "Approval",
+    "Approve",
+    "Commit",
+    "Commitment",
+    "Complaint",
+    "Have",
+    "HaveBy",
+    "JobEvent",
+    "JobState",
+    "JobTerms",
+    "JobView",
+    "Late",
+    "LeafRange",
+    "Missing",
+    "Phase",
+    "Prepared",
+    "PreparedBy",
+    "Present",
+    "Reduced",
+    "Refuse",
+    "TrainingRound",
+    "Withdraw",
+    "active_jobs",
+    "job",
+    "jobs",
+    "leaf_count",
+    "more_than_third",
+    "quorum",
+    "training_round",
+    "training_rounds",
+]
