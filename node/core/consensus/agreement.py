@@ -1,0 +1,47 @@
+"""What this member knows about one height, bounded whatever its peers send. Decides nothing."""
+
+from node.base.types import Block, Digest, OrgId, PreparedBlock, Proposal, header_digest
+from node.core.consensus.justification import Context
+from node.core.consensus.pen import Pen
+from node.core.consensus.votes import RoundChangeBook, VoteBook
+
+BLOCKS_KEPT_MAX = 4
+"""Executed blocks, and prepared blocks of others, kept at one height."""
+
+
+class Agreement:
+    """Everything that one height knows; dropped whole when the next begins."""
+
+    def __init__(self, context: Context, pen: Pen) -> None:
+        self.context = context
+        self.pen = pen
+        self.round = 0
+        self.deadline_ms: int | None = None
+        self.has_work = False
+        self.decided = False
+        self.active: set[OrgId] = set()
+        self.proposal: Proposal | None = None
+        self.lock: PreparedBlock | None = None
+        self.building_round: int | None = None
+        self.prepares = VoteBook()
+        self.commits = VoteBook()
+        self.round_changes = RoundChangeBook()
+        self.evidence: dict[tuple[int, Digest], PreparedBlock] = {}
+        self.executed: dict[Digest, Block] = {}
+
+    def keep_executed(self, block: Block) -> None:
+        """Remember a valid block; of too many, one that is neither proposed nor locked goes."""
+        self.executed[block.digest] = block
+        needed = {block.digest}
+        if self.proposal is not None:
+            needed.add(header_digest(self.proposal.header))
+        if self.lock is not None:
+            needed.add(self.lock.block.digest)
+        for digest in [d for d in self.executed if d not in needed][: max(0, len(self.executed) - BLOCKS_KEPT_MAX)]:
+            del self.executed[digest]
+
+    def keep_evidence(self, prepared: PreparedBlock) -> None:
+        """Remember a certified claim; of too many, the lowest round goes."""
+        self.evidence[prepared.certificate.round, prepared.certificate.block] = prepared
+        if len(self.evidence) > BLOCKS_KEPT_MAX:
+            del self.evidence[min(self.evidence)]

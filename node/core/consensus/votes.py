@@ -1,0 +1,74 @@
+"""What the members signed at one height, bounded whatever they send.
+
+Signatures are checked before anything comes here.
+"""
+
+from node.base.types import Certificate, Digest, Height, OrgId, RoundChange, SignedBy, Vote
+
+ROUNDS_PER_MEMBER_MAX = 4
+"""Rounds of one member of which votes are kept. A member only pushes out its own votes (besu GHSA-23rh)."""
+
+
+class VoteBook:
+    """Votes of one kind: one per member and round, of the highest rounds of each member."""
+
+    def __init__(self) -> None:
+        self._votes: dict[OrgId, dict[int, Vote]] = {}
+
+    def __len__(self) -> int:
+        return sum(len(rounds) for rounds in self._votes.values())
+
+    def find(self, org: OrgId, round_: int) -> Vote | None:
+        """The member's vote in the round."""
+        return self._votes.get(org, {}).get(round_)
+
+    def add(self, vote: Vote) -> None:
+        """Keep a vote; of more rounds than are kept, the lowest goes."""
+        rounds = self._votes.setdefault(vote.org, {})
+        rounds.setdefault(vote.round, vote)
+        if len(rounds) > ROUNDS_PER_MEMBER_MAX:
+            del rounds[min(rounds)]
+
+    def certificate(self, height: Height, round_: int, block: Digest, quorum: int) -> Certificate | None:
+        """All votes for the block in the round, when they are a quorum. One round only: rounds never add up."""
+        found = [rounds[round_] for rounds in self._votes.values() if round_ in rounds]
+        matching = sorted((vote.org, vote.signature) for vote in found if vote.block == block)
+        if len(matching) < quorum:
+            return None
+        return Certificate(height, round_, block, tuple(SignedBy(org, signature) for org, signature in matching))
+
+    def rounds_of(self, block: Digest) -> list[int]:
+        """The rounds in which anybody voted for the block, ascending."""
+        return sorted(
+            {vote.round for rounds in self._votes.values() for vote in rounds.values() if vote.block == block}
+        )
+
+
+class RoundChangeBook:
+    """The highest round change of each member."""
+
+    def __init__(self) -> None:
+        self._highest: dict[OrgId, RoundChange] = {}
+
+    def __len__(self) -> int:
+        return len(self._highest)
+
+    def find(self, org: OrgId) -> RoundChange | None:
+        """The member's highest round change."""
+        return self._highest.get(org)
+
+    def add(self, message: RoundChange) -> None:
+        """Keep the message if it is the member's highest."""
+        known = self._highest.get(message.org)
+        if known is None or known.round < message.round:
+            self._highest[message.org] = message
+
+    def of_round(self, round_: int) -> tuple[RoundChange, ...]:
+        """The round changes for exactly this round, in ascending order of organisation."""
+        return tuple(self._highest[org] for org in sorted(self._highest) if self._highest[org].round == round_)
+
+    def supported_above(self, round_: int, count: int) -> int | None:
+        """The highest round above `round_` that at least `count` members have reached or passed."""
+        # QBFT, algorithm 3: f + 1 round changes above the own round contain one of a correct member.
+        above = sorted((m.round for m in self._highest.values() if m.round > round_), reverse=True)
+        return above[count - 1] if len(above) >= count else None
