@@ -1,1 +1,1 @@
-"""."""
+"""Generated from proto/ by scripts/proto; only codec, transport and api import it."""

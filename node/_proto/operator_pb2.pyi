@@ -1,0 +1,71 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
+from typing import ClassVar as _ClassVar, Optional as _Optional
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Empty(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Json(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class Call(_message.Message):
+    __slots__ = ("contract", "method", "payload", "wait", "timeout_seconds")
+    CONTRACT_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WAIT_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    contract: str
+    method: str
+    payload: bytes
+    wait: bool
+    timeout_seconds: float
+    def __init__(self, contract: _Optional[str] = ..., method: _Optional[str] = ..., payload: _Optional[bytes] = ..., wait: _Optional[bool] = ..., timeout_seconds: _Optional[float] = ...) -> None: ...
+
+class JobQuery(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: bytes
+    def __init__(self, job: _Optional[bytes] = ...) -> None: ...
+
+class Approval(_message.Message):
+    __slots__ = ("job", "data")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    job: bytes
+    data: str
+    def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ...) -> None: ...
+
+class Outcome(_message.Message):
+    __slots__ = ("transaction", "final", "height", "accepted", "code", "reason")
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    transaction: bytes
+    final: bool
+    height: int
+    accepted: bool
+    code: str
+    reason: str
+    def __init__(self, transaction: _Optional[bytes] = ..., final: _Optional[bool] = ..., height: _Optional[int] = ..., accepted: _Optional[bool] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class BlockReceipts(_message.Message):
+    __slots__ = ("height", "accepted", "refused")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    accepted: _containers.RepeatedScalarFieldContainer[bytes]
+    refused: int
+    def __init__(self, height: _Optional[int] = ..., accepted: _Optional[_Iterable[bytes]] = ..., refused: _Optional[int] = ...) -> None: ...
