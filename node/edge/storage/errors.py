@@ -8,6 +8,12 @@ FileError
 ├── NoPassphrase        no source for the passphrase, or an empty one
 └── NotGenuine          a card or genesis whose signatures or readable part do not hold
 
+StoreError (an OSError: the disk's trouble, met by whoever writes to it)
+├── StoreMissing        the database or the vote log is not there
+├── StoreBusy           another process of this member uses it
+├── StoreForeign        another chain's, another version's, or no database of Lepton's
+└── StoreDamaged        what is stored is not what was written
+
 Every message says what to do; each is one sentence that a command can print as it is.
 """
 
@@ -38,3 +44,23 @@ class NoPassphrase(FileError):
 
 class NotGenuine(FileError):
     """A card or a genesis file that nobody signed in this form."""
+
+
+class StoreError(OSError):
+    """The ledger's database or the vote log cannot be used."""
+
+
+class StoreDamaged(StoreError):
+    """What is stored is not what was written."""
+
+
+class StoreForeign(StoreError):
+    """A database of another chain, of another version, or no database of Lepton's."""
+
+
+class StoreBusy(StoreError):
+    """Another process of this member uses it."""
+
+
+class StoreMissing(StoreError):
+    """It is not there."""

@@ -1,0 +1,171 @@
+"""Reads the ledger's database: the state, the chain, and for verifying it the bytes as they are stored.
+
+Read-only and synchronous: a look-up takes microseconds, where a way through another thread takes hundreds.
+Writing is `node.edge.storage.sqlite`'s.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from node.base.codec import DecodeError, decode
+from node.base.ports import TransactionRecord
+from node.base.types import Block, Certificate, CertifiedBlock, Digest, Height, Receipt
+from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing
+from node.ledger.proofs import StoredBlock
+
+SCHEMA = 1
+CACHE_KIB = 8_192
+WAIT_S = 5.0
+"""How long a locked database is waited for."""
+
+T = TypeVar("T")
+
+
+class SqliteReader:
+    """Implements `StateReader`, `ChainReader` and `StoredChain`. Every method raises `StoreDamaged` in words."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at `path`. Raises `StoreMissing` and `StoreForeign`."""
+        self._path = path
+        if not path.is_file():
+            raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
+        try:
+            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
+            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            found = dict(self._connection.execute("SELECT key, value FROM meta"))
+        except sqlite3.Error as error:
+            raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+        if found.get("schema") != SCHEMA:
+            raise StoreForeign(f"{path} has the layout {found.get('schema')}, this version reads {SCHEMA}")
+        self._chain_id = bytes(found.get("chain") or b"")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key` of the state."""
+        return self._value("SELECT value FROM state WHERE key = ?", key)
+
+    def node(self, path: bytes) -> bytes | None:
+        """The stored form of one node of the state tree."""
+        return self._value("SELECT node FROM nodes WHERE path = ?", path)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Keys of the state with this prefix and their values, ascending; all of one moment."""
+        after = _after(prefix)
+        if after is None:
+            return self._pairs("SELECT key, value FROM state WHERE key >= ? ORDER BY key", (prefix,))
+        return self._pairs("SELECT key, value FROM state WHERE key >= ? AND key < ? ORDER BY key", (prefix, after))
+
+    def height(self) -> Height:
+        """The height of the last committed block; 0 with none."""
+        ((height,),) = self._rows("SELECT max(height) FROM blocks", ())
+        return Height(height or 0)
+
+    def block(self, height: Height) -> CertifiedBlock | None:
+        """The block at `height` with its certificate."""
+        rows = self._rows("SELECT block, certificate FROM blocks WHERE height = ?", (height,))
+        if not rows:
+            return None
+        ((block, certificate),) = rows
+        return CertifiedBlock(self._decoded(Block, block, height), self._decoded(Certificate, certificate, height))
+
+    def receipts(self, height: Height) -> tuple[Receipt, ...] | None:
+        """The receipts of the block at `height`, in its order."""
+        if not self._rows("SELECT 1 FROM blocks WHERE height = ?", (height,)):
+            return None
+        rows = self._rows("SELECT receipt FROM receipts WHERE height = ? ORDER BY idx", (height,))
+        return tuple(self._decoded(Receipt, receipt, height) for (receipt,) in rows)
+
+    def transaction(self, id_: Digest) -> TransactionRecord | None:
+        """Where the transaction was included."""
+        rows = self._rows(
+            "SELECT height, idx, receipt FROM transactions JOIN receipts USING (height, idx) WHERE id = ?", (id_,)
+        )
+        if not rows:
+            return None
+        ((height, index, receipt),) = rows
+        return TransactionRecord(Height(height), index, self._decoded(Receipt, receipt, height))
+
+    def chain_id(self) -> bytes:
+        """The chain that the database was made for."""
+        return self._chain_id
+
+    def stored_block(self, height: int) -> StoredBlock | None:
+        """What is stored for `height`, not decoded."""
+        rows = self._rows("SELECT digest, block, certificate FROM blocks WHERE height = ?", (height,))
+        if not rows:
+            return None
+        ((digest, block, certificate),) = rows
+        receipts = self._rows("SELECT idx, receipt FROM receipts WHERE height = ? ORDER BY idx", (height,))
+        index = self._rows("SELECT idx, id FROM transactions WHERE height = ? ORDER BY idx", (height,))
+        for words, entries in (("receipts", receipts), ("transactions", index)):
+            if [at for at, _ in entries] != list(range(len(entries))):
+                raise StoreDamaged(f"the {words} of height {height} are not numbered from 0 on")
+        return StoredBlock(
+            bytes(digest),
+            bytes(block),
+            bytes(certificate),
+            tuple(bytes(receipt) for _, receipt in receipts),
+            tuple(bytes(id_) for _, id_ in index),
+        )
+
+    def stored_counts(self) -> tuple[int, int, int]:
+        """How many blocks, receipts and indexed transactions there are in all."""
+        (counts,) = self._rows(
+            "SELECT (SELECT count(*) FROM blocks), (SELECT count(*) FROM receipts),"
+            " (SELECT count(*) FROM transactions)",
+            (),
+        )
+        return (int(counts[0]), int(counts[1]), int(counts[2]))
+
+    def stored_state(self) -> Iterator[tuple[bytes, bytes]]:
+        """All keys and values of the state, ascending."""
+        return self._pairs("SELECT key, value FROM state ORDER BY key", ())
+
+    def stored_nodes(self) -> Iterator[tuple[bytes, bytes]]:
+        """All paths and nodes of the state tree, ascending."""
+        return self._pairs("SELECT path, node FROM nodes ORDER BY path", ())
+
+    def _value(self, query: str, key: bytes) -> bytes | None:
+        try:
+            row = self._connection.execute(query, (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+        if row is None:
+            return None
+        value: bytes = row[0]
+        return value
+
+    def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _pairs(self, query: str, values: Sequence[Any]) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _decoded(self, kind: type[T], stored: bytes, height: int) -> T:
+        try:
+            return decode(kind, stored)
+        except (DecodeError, TypeError) as error:
+            raise StoreDamaged(
+                f"the {kind.__name__.lower()} at height {height} in {self._path} is damaged: "
+                "stop the member and run `lepton chain verify`"
+            ) from error
+
+    def _damaged(self, error: sqlite3.Error) -> StoreDamaged:
+        return StoreDamaged(f"cannot read {self._path} ({error}): stop the member and run `lepton chain verify`")
+
+
+def _after(prefix: bytes) -> bytes | None:
+    """The first key after all that start with `prefix`; None where there is no end."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes((stem[-1] + 1,)) if stem else None

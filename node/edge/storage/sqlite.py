@@ -1,0 +1,191 @@
+"""The member's ledger in one SQLite file: one SQLite transaction per block, synced before it counts.
+
+One connection writes (SQLite's WAL had a corruption with two writers), in aiosqlite's thread; reading is
+`SqliteReader`'s, on a connection of its own. A restart at any instant finds the state after some whole block.
+
+=================================  ============================================
+table                              holds
+=================================  ============================================
+``meta(key, value)``               `schema`: the layout's number; `chain`: the chain's id
+``blocks(height, digest, block, certificate)``
+``receipts(height, idx, receipt)`` in the order of the block's transactions
+``transactions(id, height, idx)``  where each transaction stands
+``state(key, value)``              after the last block
+``nodes(path, node)``              the state's Merkle tree
+=================================  ============================================
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiosqlite
+
+from node.base.codec import encode
+from node.base.ports import Writes
+from node.base.types import CertifiedBlock, Digest, Receipt
+from node.edge.storage.errors import StoreError, StoreForeign
+from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE blocks (height INTEGER PRIMARY KEY, digest BLOB NOT NULL, block BLOB NOT NULL,"
+    " certificate BLOB NOT NULL)",
+    "CREATE TABLE receipts (height INTEGER NOT NULL, idx INTEGER NOT NULL, receipt BLOB NOT NULL,"
+    " PRIMARY KEY (height, idx)) WITHOUT ROWID",
+    "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX transactions_by_height ON transactions (height, idx)",
+    "CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE nodes (path BLOB PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID",
+)
+
+_Statement = tuple[str, Sequence[tuple[Any, ...]] | None]
+"""A statement and the rows to run it with; None for one without rows."""
+
+
+class SqliteStore:
+    """Implements the port `Store`. Made by `open`; one per database at a time."""
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: SqliteReader) -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path, chain: Digest, founding: Writes) -> Self:
+        """Open the chain's database, made with the genesis state `founding` where there is none.
+
+        Raises `StoreForeign` for another chain's database, `StoreError` where the disk refuses.
+        """
+        async with AsyncExitStack() as opened:
+            writer = await _connected(path)
+            opened.push_async_callback(writer.close)
+            if await _is_empty(path, writer):
+                await _create(path, writer, chain, founding)
+            reader = SqliteReader(path)
+            opened.callback(reader.close)
+            if reader.chain_id() != chain:
+                raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
+            opened.pop_all()
+        return cls(path, writer, reader)
+
+    @property
+    def state(self) -> SqliteReader:
+        """Reads the state."""
+        return self._reader
+
+    @property
+    def chain(self) -> SqliteReader:
+        """Reads the chain."""
+        return self._reader
+
+    async def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> None:
+        """Write block, certificate, receipts and state in one transaction, synced before this returns.
+
+        Raises `StoreError` when the disk refuses; then nothing of it is written. A cancelled caller leaves no half:
+        what was begun is finished.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._commit(_block_statements(certified, receipts, writes))))
+
+    async def _commit(self, statements: Sequence[_Statement]) -> None:
+        async with self._writing:
+            await _in_one_transaction(self._path, self._writer, statements)
+
+    async def close(self) -> None:
+        """Finish what is being written and close the file."""
+        async with self._writing:
+            self._reader.close()
+            await self._writer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def _connected(path: Path) -> aiosqlite.Connection:
+    try:
+        writer = await aiosqlite.connect(path, isolation_level=None, timeout=WAIT_S)
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot open {path} ({error}): check the folder's owner and the disk") from error
+    try:
+        await writer.execute("PRAGMA journal_mode = WAL")
+        await writer.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        await writer.close()
+        raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+    return writer
+
+
+async def _is_empty(path: Path, writer: aiosqlite.Connection) -> bool:
+    try:
+        async with writer.execute("SELECT count(*) FROM sqlite_master") as cursor:
+            row = await cursor.fetchone()
+    except sqlite3.Error as error:
+        raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+    return row is not None and row[0] == 0
+
+
+async def _create(path: Path, writer: aiosqlite.Connection, chain: Digest, founding: Writes) -> None:
+    """All tables and the genesis state, at once or not at all."""
+    statements: list[_Statement] = [(table, None) for table in _TABLES]
+    statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain)]))
+    statements.extend(_writes_statements(founding))
+    await _in_one_transaction(path, writer, statements)
+
+
+def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> list[_Statement]:
+    block, height = certified.block, certified.block.header.height
+    assert len(receipts) == len(block.transactions), "one receipt for each transaction"
+    row = (height, block.digest, encode(block), encode(certified.certificate))
+    return [
+        ("INSERT INTO blocks VALUES (?, ?, ?, ?)", [row]),
+        (
+            "INSERT INTO receipts VALUES (?, ?, ?)",
+            [(height, index, encode(receipt)) for index, receipt in enumerate(receipts)],
+        ),
+        (
+            "INSERT INTO transactions VALUES (?, ?, ?)",
+            [(transaction.id, height, index) for index, transaction in enumerate(block.transactions)],
+        ),
+        *_writes_statements(writes),
+    ]
+
+
+def _writes_statements(writes: Writes) -> list[_Statement]:
+    return [
+        ("DELETE FROM state WHERE key = ?", [(key,) for key, value in writes.state if value is None]),
+        (
+            "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [(key, value) for key, value in writes.state if value is not None],
+        ),
+        ("DELETE FROM nodes WHERE path = ?", [(path,) for path, node in writes.nodes if node is None]),
+        (
+            "INSERT INTO nodes VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET node = excluded.node",
+            [(path, node) for path, node in writes.nodes if node is not None],
+        ),
+    ]
+
+
+async def _in_one_transaction(path: Path, writer: aiosqlite.Connection, statements: Sequence[_Statement]) -> None:
+    try:
+        await writer.execute("BEGIN IMMEDIATE")
+        for statement, rows in statements:
+            if rows is None:
+                await writer.execute(statement)
+            elif rows:
+                await writer.executemany(statement, rows)
+        await writer.execute("COMMIT")
+    except sqlite3.Error as error:
+        # SQLite has rolled back by itself after most troubles of the disk, and then refuses this.
+        with suppress(sqlite3.Error):
+            await writer.execute("ROLLBACK")
+        raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error
