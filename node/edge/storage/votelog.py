@@ -90,7 +90,7 @@ class FileVoteLog:
         await self._in_thread(lambda: self._append(frame))
 
     async def forget(self) -> None:
-        """Drop everything: the height is final."""
+        """Drop everything: the height is final. Raises `StoreError`."""
         await self._in_thread(self._forget)
 
     async def close(self) -> None:
@@ -125,6 +125,8 @@ class FileVoteLog:
     def _forget(self) -> None:
         try:
             os.ftruncate(self._descriptor, _HEAD_BYTES)
+            # Unsynced, a crash could leave the next frame torn in front of old ones, which would look like damage.
+            os.fsync(self._descriptor)
         except OSError as error:
             raise StoreError(f"cannot write {self._path} ({error.strerror}): check the disk") from error
         self._size = _HEAD_BYTES
@@ -139,10 +141,8 @@ def _lock(path: Path, descriptor: int) -> None:
 
 def _read(path: Path, descriptor: int, chain: Digest) -> bytes:
     """The whole file. Raises `StoreDamaged` or `StoreForeign` where its head is not this chain's."""
-    parts = []
-    while part := os.pread(descriptor, 1 << 20, sum(map(len, parts))):
-        parts.append(part)
-    content = b"".join(parts)
+    with open(descriptor, "rb", closefd=False) as file:
+        content = file.read()
     if not content.startswith(_TAG) or len(content) < _HEAD_BYTES:
         raise StoreDamaged(f"{path} does not begin like a vote log: {_ADVICE}")
     if content[len(_TAG) : _HEAD_BYTES] != chain:
