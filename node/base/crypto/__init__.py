@@ -5,6 +5,7 @@ Nothing is written by hand but the RFC 6962 tree; everything else is `cryptograp
 
 from node.base.crypto.hashing import digest
 from node.base.crypto.merkle import (
+    MerkleTree,
     leaf_hash,
     merkle_root,
     merkle_root_of_hashes,
@@ -18,6 +19,7 @@ from node.base.crypto.signing import Ed25519Signer, verify
 
 __all__ = [
     "Ed25519Signer",
+    "MerkleTree",
     "SealError",
     "digest",
     "leaf_hash",

@@ -97,6 +97,52 @@ def verify_range(root: bytes, size: int, start: int, run: Sequence[bytes], path:
     return found == root and next(rest, None) is None
 
 
+class MerkleTree:
+    """A tree with its nodes kept, for many proofs: each costs a walk, not the hashing of the whole tree."""
+
+    def __init__(self, hashes: Sequence[bytes]) -> None:
+        """`hashes` are the leaf hashes, 32 bytes each."""
+        self._levels = [list(hashes)]
+        while len(self._levels[-1]) > 1:
+            level = self._levels[-1]
+            pairs = [_sha256(b"\x01" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)]
+            if len(level) % 2:
+                pairs.append(level[-1])
+            self._levels.append(pairs)
+
+    def __len__(self) -> int:
+        """Leaves."""
+        return len(self._levels[0])
+
+    @property
+    def root(self) -> bytes:
+        """The same as `merkle_root_of_hashes` of the leaves."""
+        return self._levels[-1][0] if self._levels[0] else _sha256(b"").digest()
+
+    def prove_range(self, start: int, stop: int) -> list[bytes]:
+        """The same as `prove_range` of the leaves. Raises `ValueError` unless 0 <= start < stop <= leaves."""
+        size = len(self)
+        if not 0 <= start < stop <= size:
+            raise ValueError(f"[{start}, {stop}) is no run of the {size} leaves")
+        path: list[bytes] = []
+
+        def walk(low: int, high: int) -> None:
+            if start <= low and high <= stop:
+                return
+            if high <= start or stop <= low:
+                # Every node of the tree covers [k 2^d, (k + 1) 2^d), cut at the end: it stands at level d, place k.
+                depth = (high - low - 1).bit_length()
+                path.append(self._levels[depth][low >> depth])
+                return
+            middle = low + _split(high - low)
+            inside_left = start < middle
+            for part in ((low, middle), (middle, high)) if inside_left else ((middle, high), (low, middle)):
+                walk(*part)
+
+        walk(0, size)
+        return path
+
+
 def _split(size: int) -> int:
     """The largest power of two below `size` (RFC 6962 2.1)."""
     return 1 << (size - 1).bit_length() - 1
