@@ -1,0 +1,245 @@
+"""The gossip machine: tips, catch-up, fan-out of transactions, requests for missing bodies.
+
+Tips go out when a link comes up and after each block, and in turn to one peer every few seconds, so that a lost
+one is repaired without a storm (p2pfl#87). Bodies travel once: in a small network the origin sends to all and
+nobody forwards.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from node.base.crypto import digest
+from node.base.types import (
+    BlocksRequest,
+    BlocksResponse,
+    BodiesRequest,
+    CertifiedBlock,
+    Digest,
+    Height,
+    Instant,
+    OrgId,
+    Tip,
+    Transaction,
+)
+from node.core.gossip.bodies import Bodies
+from node.core.gossip.catch_up import CatchUp
+
+DIRECT_MEMBERS_MAX = 8
+"""Up to this many members, the origin of a transaction sends it to all."""
+EAGER_PEERS = 6
+"""Above that, everybody passes a new transaction on to this many; the proposal's ids repair the rest."""
+REPEAT_MS = 5_000
+"""Without a new block for so long, a tip and what waits are sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """The own chain's head; also given once at the start."""
+
+    height: Height
+    head: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link came up or went down."""
+
+    peer: OrgId
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TipReceived:
+    """A peer says how far it is."""
+
+    peer: OrgId
+    tip: Tip
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksReceived:
+    """A peer answered a request for blocks."""
+
+    peer: OrgId
+    response: BlocksResponse
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRefused:
+    """A block that `Apply` handed out is not true."""
+
+    peer: OrgId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewTransaction:
+    """A transaction that the mempool has just taken; `origin` is the peer that sent it, None for an own one."""
+
+    transaction: Transaction
+    origin: OrgId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The bodies that are missing now, and whom to ask, the proposer first; none end the search."""
+
+    ids: tuple[Digest, ...]
+    sources: tuple[OrgId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`wake_at` has come."""
+
+
+Input = Advanced | Linked | TipReceived | BlocksReceived | BlockRefused | NewTransaction | Wanted | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send to one peer."""
+
+    peer: OrgId
+    message: Tip | BlocksRequest | BodiesRequest | Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatPending:
+    """Send the peer the own organisation's waiting transactions."""
+
+    peer: OrgId
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Check this block, the next of the chain, and commit it; answered by `Advanced` or `BlockRefused`."""
+
+    peer: OrgId
+    certified: CertifiedBlock
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFault:
+    """A peer sent what no correct member sends."""
+
+    peer: OrgId
+    reason: str
+
+
+Effect = Send | RepeatPending | Apply | PeerFault
+
+
+class Gossip:
+    """One member's gossip. `step` is synchronous and deterministic."""
+
+    def __init__(self, org: OrgId) -> None:
+        self._org = org
+        self._catch_up = CatchUp()
+        self._bodies = Bodies()
+        self._head: Tip | None = None
+        self._links: set[OrgId] = set()
+        self._repeat_at_ms: int | None = None
+        self._repeats = 0
+        self._applying: Height | None = None
+
+    @property
+    def tips(self) -> dict[OrgId, Tip]:
+        """What each linked peer last said of its chain."""
+        return dict(self._catch_up.tips)
+
+    @property
+    def links(self) -> frozenset[OrgId]:
+        """The peers with a link."""
+        return frozenset(self._links)
+
+    @property
+    def wake_at(self) -> int | None:
+        """When a `Tick` is due, in `mono_ms`."""
+        moments = (self._catch_up.wake_at, self._bodies.wake_at, self._repeat_at_ms if self._links else None)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def step(self, input: Input, *, now: Instant) -> list[Effect]:
+        """Take one input; returns what must happen, in this order."""
+        effects: list[Effect] = []
+        match input:
+            case Advanced(height, head):
+                effects += self._advance(Tip(height, head), now)
+            case Linked(peer, up):
+                effects += self._link(peer, up, now)
+            case TipReceived(peer, tip):
+                reason = self._catch_up.take_tip(peer, tip, now.mono_ms)
+                effects += [] if reason is None else [PeerFault(peer, reason)]
+            case BlocksReceived(peer, response):
+                reason = self._catch_up.take_blocks(peer, response, now.mono_ms)
+                effects += [] if reason is None else [PeerFault(peer, reason)]
+            case BlockRefused(peer, reason):
+                self._applying = None
+                self._catch_up.refuse(peer, now.mono_ms)
+                effects.append(PeerFault(peer, reason))
+            case NewTransaction(transaction, origin):
+                effects += [Send(peer, transaction) for peer in self._audience(transaction, origin)]
+            case Wanted(ids, sources):
+                self._bodies.want(ids, sources, now.mono_ms)
+            case Tick():
+                effects += self._repeat(now)
+            case _:
+                assert_never(input)
+        return effects + self._ask(now)
+
+    def _ask(self, now: Instant) -> list[Effect]:
+        effects: list[Effect] = []
+        bodies = self._bodies.next_request(self._links, now.mono_ms)
+        if bodies is not None:
+            effects.append(Send(*bodies))
+        found = self._catch_up.next_block()
+        if found is not None and self._applying != found[1].block.header.height:
+            self._applying = found[1].block.header.height
+            effects.append(Apply(*found))
+        request = self._catch_up.next_request(now.mono_ms)
+        if request is not None:
+            peer, message, silent = request
+            if silent is not None:
+                effects.append(PeerFault(silent, "did not answer a request for blocks"))
+            effects.append(Send(peer, message))
+        return effects
+
+    def _advance(self, tip: Tip, now: Instant) -> list[Effect]:
+        self._head = tip
+        self._applying = None
+        self._catch_up.advance(tip.height, now.mono_ms)
+        self._repeat_at_ms = now.mono_ms + REPEAT_MS
+        if self._catch_up.next_block() is not None:
+            # In the middle of catching up: nobody needs to hear of each block.
+            return []
+        return [Send(peer, tip) for peer in sorted(self._links)]
+
+    def _link(self, peer: OrgId, up: bool, now: Instant) -> list[Effect]:
+        if not up:
+            self._links.discard(peer)
+            self._catch_up.drop_peer(peer)
+            return []
+        self._links.add(peer)
+        if self._repeat_at_ms is None or self._repeat_at_ms <= now.mono_ms:
+            self._repeat_at_ms = now.mono_ms + REPEAT_MS
+        hello: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
+        return [*hello, RepeatPending(peer)]
+
+    def _repeat(self, now: Instant) -> list[Effect]:
+        if self._repeat_at_ms is None or now.mono_ms < self._repeat_at_ms or not self._links:
+            return []
+        self._repeat_at_ms = now.mono_ms + REPEAT_MS
+        peers = sorted(self._links)
+        peer = peers[self._repeats % len(peers)]
+        self._repeats += 1
+        tip: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
+        return [*tip, RepeatPending(peer)]
+
+    def _audience(self, transaction: Transaction, origin: OrgId | None) -> list[OrgId]:
+        peers = sorted(self._links - ({origin} if origin is not None else set()))
+        if len(self._links) < DIRECT_MEMBERS_MAX:
+            return peers if origin is None else []
+        # Another choice for each transaction and member, the same in each run.
+        return sorted(peers, key=lambda peer: digest("lepton/eager", transaction.id, f"{self._org} {peer}".encode()))[
+            :EAGER_PEERS
+        ]

@@ -1,0 +1,123 @@
+"""The place after the chain's head: what the next block must follow, building it, and executing it once.
+
+Reads the committed state only; leaves agreement and writing to others.
+"""
+
+from collections.abc import Iterable
+
+from node.base.ports import ChainReader, StateReader, Verifier
+from node.base.types import (
+    Block,
+    Certificate,
+    CertifiedBlock,
+    Digest,
+    Genesis,
+    Height,
+    Instant,
+    MemberSet,
+    OrgId,
+    Transaction,
+    VoteKind,
+    chain_id,
+)
+from node.ledger.apply import Executed, Position, build_block, execute_block, members_at_head
+from node.ledger.certificates import verify_certificate
+from node.ledger.errors import InvalidBlock
+from node.ledger.tree import state_root
+
+EXECUTED_MAX = 8
+"""Results of executed blocks of one height that are kept."""
+
+
+class Head:
+    """The last committed block, and what is known of candidates for the next."""
+
+    def __init__(
+        self, *, org: OrgId, genesis: Genesis, state: StateReader, chain: ChainReader, verify: Verifier
+    ) -> None:
+        self.chain_id = chain_id(genesis.body)
+        self.parameters = genesis.body.parameters
+        self._org = org
+        self._state = state
+        self._verify = verify
+        self._executed: dict[Digest, Executed] = {}
+        self._last: CertifiedBlock | None = None
+        self.height = Height(0)
+        self.digest = self.chain_id
+        self.time_ms = genesis.body.time_ms
+        self.members: MemberSet = members_at_head(state)
+        if chain.height() > 0:
+            last = chain.block(chain.height())
+            assert last is not None, "a chain has the block of its own height"
+            self.advance(last)
+
+    def advance(self, certified: CertifiedBlock) -> None:
+        """Take over a block that has been committed."""
+        header = certified.block.header
+        self._last = certified
+        self._executed = {}
+        self.height, self.digest, self.time_ms = header.height, certified.block.digest, header.time_ms
+        self.members = members_at_head(self._state)
+
+    @property
+    def state_root(self) -> Digest:
+        """The root of the committed state."""
+        return state_root(self._state.node)
+
+    def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
+        """A fresh block by this member, executed."""
+        certificate = None if self._last is None else self._last.certificate
+        position = self._position(now.wall_ms, self._org, certificate)
+        return self._keep(build_block(self._state, position, candidates, self._verify))
+
+    def execute(self, block: Block) -> Executed:
+        """What the block does; each is executed once. Raises `InvalidBlock`."""
+        known = self._executed.get(block.digest)
+        # The digest covers the transactions by their root, so one digest is one block.
+        if known is not None and known.block == block:
+            return known
+        if block.header.height != self.height + 1:
+            raise InvalidBlock(f"height {block.header.height} does not follow {self.height}")
+        certificate = block.last_certificate
+        position = self._position(block.header.time_ms, block.header.author, certificate)
+        return self._keep(execute_block(self._state, position, block, self._verify))
+
+    def executed(self, digest: Digest) -> Executed | None:
+        """The result of a block that was executed already."""
+        return self._executed.get(digest)
+
+    def check_certified(self, certified: CertifiedBlock) -> Executed:
+        """What a fetched block does, when it is final. Raises `InvalidBlock`."""
+        certificate = certified.certificate
+        if certificate.height != self.height + 1 or certificate.block != certified.block.digest:
+            raise InvalidBlock("the certificate is for another block")
+        reason = verify_certificate(self.chain_id, self.members, certificate, VoteKind.COMMIT, self._verify)
+        if reason is not None:
+            raise InvalidBlock(reason)
+        return self.execute(certified.block)
+
+    def find_transaction(self, id_: Digest) -> Transaction | None:
+        """A transaction of one of the executed candidates."""
+        for executed in self._executed.values():
+            for transaction in executed.block.transactions:
+                if transaction.id == id_:
+                    return transaction
+        return None
+
+    def _position(self, time_ms: int, author: OrgId, certificate: Certificate | None) -> Position:
+        return Position(
+            chain=self.chain_id,
+            height=Height(self.height + 1),
+            time_ms=time_ms,
+            parent=self.digest,
+            last_certificate=certificate,
+            author=author,
+            members=self.members,
+            parameters=self.parameters,
+        )
+
+    def _keep(self, executed: Executed) -> Executed:
+        if len(self._executed) >= EXECUTED_MAX:
+            del self._executed[next(iter(self._executed))]
+        self._executed[executed.block.digest] = executed
+        return executed

@@ -1,0 +1,428 @@
+"""One member's replica of the ledger: consensus, mempool, gossip and ledger as one synchronous, deterministic step.
+
+Here messages are told apart by whom they concern, blocks are executed, and effects of the parts become effects for
+the edge. The same class runs in the daemon, in N-member tests and in the simulation.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, assert_never
+
+from node.base.codec import DecodeError, decode, encode
+from node.base.ports import ChainReader, Signer, StateReader, Verifier
+from node.base.types import (
+    Block,
+    BlocksRequest,
+    BlocksResponse,
+    BodiesRequest,
+    BodiesResponse,
+    Certificate,
+    CertifiedBlock,
+    Digest,
+    Genesis,
+    Heard,
+    Height,
+    Instant,
+    OrgId,
+    PeerMessage,
+    PreparedBlock,
+    Proposal,
+    RoundChange,
+    Tip,
+    Transaction,
+    Vote,
+)
+from node.core import consensus, gossip, mempool
+from node.engine.assembly import Assembly
+from node.engine.head import Head
+from node.engine.replica_io import (
+    Admitted,
+    AppendVotes,
+    CommitBlock,
+    Committed,
+    Effect,
+    HeardFrom,
+    Input,
+    LinkChanged,
+    PeerFault,
+    PeerSent,
+    Refused,
+    Send,
+    Started,
+    Submitted,
+    Tick,
+)
+from node.engine.verified import VerifiedSignatures
+from node.ledger.apply import Executed, check_transaction
+from node.ledger.errors import InvalidBlock
+
+__all__ = [
+    "Admitted",
+    "AppendVotes",
+    "CommitBlock",
+    "Committed",
+    "Effect",
+    "HeardFrom",
+    "Input",
+    "LinkChanged",
+    "PeerFault",
+    "PeerSent",
+    "Refused",
+    "Replica",
+    "Send",
+    "Started",
+    "Submitted",
+    "Tick",
+]
+
+ANSWER_BYTES_MAX = 1 << 20
+"""Blocks or bodies in one answer; a single block may be larger."""
+REPEATED_MAX = 100
+"""Own waiting transactions that are sent again at once."""
+_MESSAGE: Any = PeerMessage
+
+_Inner = consensus.Input | gossip.Input | mempool.Input
+
+
+class Replica:
+    """Give it `Started` first; perform the effects of each step in order."""
+
+    def __init__(
+        self,
+        *,
+        org: OrgId,
+        genesis: Genesis,
+        signer: Signer,
+        verify: Verifier,
+        state: StateReader,
+        chain: ChainReader,
+        vote_log: Sequence[bytes],
+    ) -> None:
+        self._org = org
+        self._state = state
+        self._chain = chain
+        self._vote_log = tuple(vote_log)
+        self._verify = VerifiedSignatures(verify)
+        self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
+        parameters = genesis.body.parameters
+        self._consensus = consensus.Consensus(
+            org=org, chain=self._head.chain_id, signer=signer, verify=self._verify, parameters=parameters
+        )
+        self._mempool = mempool.Mempool(check=self._check_transaction)
+        self._gossip = gossip.Gossip(org)
+        self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
+        self._heartbeat_at_ms: int | None = None
+        self._committing: CertifiedBlock | None = None
+        self._work_told = False
+        self._queue: deque[_Inner] = deque()
+        self._effects: list[Effect] = []
+        self._now = Instant(0, 0)
+
+    @property
+    def height(self) -> Height:
+        """The height of the last committed block."""
+        return self._head.height
+
+    @property
+    def head_digest(self) -> Digest:
+        """The digest of the last committed block; the chain's id at height 0."""
+        return self._head.digest
+
+    @property
+    def state_root(self) -> Digest:
+        """The root of the committed state."""
+        return self._head.state_root
+
+    @property
+    def round(self) -> int:
+        """The consensus's round at the next height."""
+        return self._consensus.round
+
+    @property
+    def tips(self) -> Mapping[OrgId, Tip]:
+        """What each linked peer last said of its chain."""
+        return self._gossip.tips
+
+    @property
+    def pending(self) -> int:
+        """How many transactions wait."""
+        return len(self._mempool)
+
+    @property
+    def wake_at(self) -> int | None:
+        """When a `Tick` is due, in `mono_ms`."""
+        heartbeat = None if self._work_told else self._heartbeat_at_ms
+        moments = (self._consensus.wake_at, self._gossip.wake_at, self._mempool.wake_at, heartbeat)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def step(self, input: Input, *, now: Instant) -> list[Effect]:
+        """Take one input; returns what must happen, in this order. After `CommitBlock` only `Committed` may follow."""
+        assert (self._committing is None) != isinstance(input, Committed), "Committed follows CommitBlock, and only it"
+        self._now = now
+        self._effects = []
+        match input:
+            case Started():
+                self._start()
+            case PeerSent(peer, message):
+                self._receive(peer, message)
+            case LinkChanged(peer, up):
+                self._queue.append(gossip.Linked(peer, up))
+                if up:
+                    self._queue.append(consensus.PeerLinked(peer))
+            case Submitted(transaction):
+                self._queue.append(mempool.Submitted(transaction))
+            case Committed(height):
+                self._committed(height)
+            case Tick():
+                self._tick()
+            case _:
+                assert_never(input)
+        self._drain()
+        if self._committing is None and not self._work_told and self._has_work():
+            self._work_told = True
+            self._queue.append(consensus.WorkAvailable())
+            self._drain()
+        return self._effects
+
+    # Life
+
+    def _start(self) -> None:
+        since_ms = max(0, self._now.wall_ms - self._head.time_ms)
+        heartbeat_ms = self._head.parameters.heartbeat_ms
+        self._heartbeat_at_ms = self._now.mono_ms + max(0, heartbeat_ms - since_ms)
+        entries: list[consensus.ConsensusMessage] = [decode(_MESSAGE, entry) for entry in self._vote_log]
+        self._vote_log = ()
+        self._begin_height()
+        self._queue.append(consensus.Restored(tuple(entries)))
+
+    def _begin_height(self) -> None:
+        head = self._head
+        self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
+        self._queue.append(gossip.Advanced(head.height, head.digest))
+
+    def _committed(self, height: Height) -> None:
+        certified, self._committing = self._committing, None
+        assert certified is not None, "asserted by step"
+        block = certified.block
+        assert height == block.header.height, "the block that was handed out is the one on disk"
+        self._head.advance(certified)
+        self._heartbeat_at_ms = self._now.mono_ms + self._head.parameters.heartbeat_ms
+        self._work_told = False
+        self._assembly.drop()
+        self._queue.append(gossip.Wanted((), ()))
+        self._queue.append(mempool.Committed(block.transactions, block.header.time_ms))
+        self._begin_height()
+
+    def _tick(self) -> None:
+        now_ms = self._now.mono_ms
+        if _is_due(self._consensus.wake_at, now_ms):
+            self._queue.append(consensus.Tick())
+        if _is_due(self._gossip.wake_at, now_ms):
+            self._queue.append(gossip.Tick())
+        if _is_due(self._mempool.wake_at, now_ms):
+            self._queue.append(mempool.Tick())
+
+    def _has_work(self) -> bool:
+        return len(self._mempool) > 0 or _is_due(self._heartbeat_at_ms, self._now.mono_ms)
+
+    # Messages
+
+    def _receive(self, peer: OrgId, data: bytes) -> None:
+        try:
+            message: PeerMessage = decode(_MESSAGE, data)
+        except DecodeError as error:
+            self._effects.append(PeerFault(peer, f"sent bytes that are no message: {error}"))
+            return
+        match message:
+            case Proposal() | Vote() | RoundChange() | PreparedBlock():
+                self._receive_consensus(peer, message)
+            case Transaction():
+                self._queue.append(mempool.Received(peer, message))
+            case Tip():
+                self._queue.append(gossip.TipReceived(peer, message))
+            case BlocksRequest():
+                self._serve_blocks(peer, message)
+            case BlocksResponse():
+                self._queue.append(gossip.BlocksReceived(peer, message))
+            case BodiesRequest():
+                self._serve_bodies(peer, message)
+            case BodiesResponse():
+                if self._assembly.add(message.transactions):
+                    self._assemble()
+            case Heard():
+                self._effects.append(HeardFrom(peer, message))
+            case _:
+                assert_never(message)
+
+    def _receive_consensus(self, peer: OrgId, message: consensus.ConsensusMessage) -> None:
+        if consensus.height_of(message) > self._head.height:
+            self._queue.append(consensus.Received(peer, message))
+        elif isinstance(message, RoundChange):
+            # Late votes are usual; a round change for a height that is over comes from who does not know that it is.
+            self._send(peer, Tip(self._head.height, self._head.digest))
+
+    def _serve_blocks(self, peer: OrgId, request: BlocksRequest) -> None:
+        blocks: list[CertifiedBlock] = []
+        size = 0
+        first = max(1, request.start)
+        last = min(self._head.height, first + min(request.count, gossip.BLOCKS_PER_REQUEST_MAX) - 1)
+        for height in range(first, last + 1):
+            certified = self._chain.block(Height(height))
+            if certified is None:
+                break
+            size += len(encode(certified))
+            if blocks and size > ANSWER_BYTES_MAX:
+                break
+            blocks.append(certified)
+        self._send(peer, BlocksResponse(request.start, tuple(blocks)))
+
+    def _serve_bodies(self, peer: OrgId, request: BodiesRequest) -> None:
+        found: list[Transaction] = []
+        size = 0
+        for id_ in request.ids[: self._head.parameters.block_transactions_max]:
+            transaction = self._find_transaction(id_)
+            if transaction is None:
+                continue
+            size += len(transaction.encoded)
+            if found and size > ANSWER_BYTES_MAX:
+                break
+            found.append(transaction)
+        if found:
+            self._send(peer, BodiesResponse(tuple(found)))
+
+    def _send(self, peer: OrgId, message: PeerMessage) -> None:
+        self._effects.append(Send(peer, encode(message, _MESSAGE)))
+
+    def _find_transaction(self, id_: Digest) -> Transaction | None:
+        return self._mempool.get(id_) or self._assembly.find(id_) or self._head.find_transaction(id_)
+
+    def _check_transaction(self, transaction: Transaction, wall_ms: int) -> None:
+        head = self._head
+        check_transaction(self._state, head.chain_id, wall_ms, head.members, transaction, self._verify)
+
+    # The parts
+
+    def _drain(self) -> None:
+        """Run the parts until none has anything left to say to another."""
+        while self._queue:
+            item = self._queue.popleft()
+            if isinstance(item, consensus.Input):
+                for decision in self._consensus.step(item, now=self._now):
+                    self._perform_consensus(decision)
+            elif isinstance(item, gossip.Input):
+                for chore in self._gossip.step(item, now=self._now):
+                    self._perform_gossip(chore)
+            else:
+                origin = item.peer if isinstance(item, mempool.Received) else None
+                for effect in self._mempool.step(item, now=self._now):
+                    self._perform_mempool(effect, origin)
+
+    def _perform_consensus(self, effect: consensus.Effect) -> None:
+        match effect:
+            case consensus.PersistVotes(messages):
+                self._effects.append(AppendVotes(tuple(encode(message, _MESSAGE) for message in messages)))
+            case consensus.Broadcast(message):
+                data = encode(message, _MESSAGE)
+                others = (org for org in self._head.members.orgs if org != self._org)
+                self._effects.extend(Send(org, data) for org in others)
+            case consensus.SendTo(peer, message):
+                self._send(peer, message)
+            case consensus.Build(height, round_):
+                built = self._head.build(self._mempool.candidates(height), self._now)
+                self._queue.append(consensus.Built(round_, built.block))
+            case consensus.ExecuteProposal(proposal):
+                self._begin_assembly(proposal)
+            case consensus.ExecuteBlock(block):
+                self._execute(block, self._org)
+            case consensus.Decide(block, certificate):
+                if self._committing is None:
+                    self._commit(self._head.execute(block), certificate)
+            case consensus.PeerFault(peer, reason):
+                self._effects.append(PeerFault(peer, reason))
+            case _:
+                assert_never(effect)
+
+    def _perform_gossip(self, effect: gossip.Effect) -> None:
+        match effect:
+            case gossip.Send(peer, message):
+                self._send(peer, message)
+            case gossip.RepeatPending(peer):
+                for transaction in self._own_pending():
+                    self._send(peer, transaction)
+            case gossip.Apply(peer, certified):
+                self._apply(peer, certified)
+            case gossip.PeerFault(peer, reason):
+                self._effects.append(PeerFault(peer, reason))
+            case _:
+                assert_never(effect)
+
+    def _perform_mempool(self, effect: mempool.Effect, origin: OrgId | None) -> None:
+        match effect:
+            case mempool.Admitted(transaction):
+                if origin is None:
+                    self._effects.append(Admitted(transaction.id))
+                self._queue.append(gossip.NewTransaction(transaction, origin))
+                if self._assembly.add((transaction,)):
+                    self._assemble()
+            case mempool.Refused(id_, code, reason):
+                self._effects.append(Refused(id_, code, reason))
+            case mempool.PeerFault(peer, reason):
+                self._effects.append(PeerFault(peer, reason))
+            case _:
+                assert_never(effect)
+
+    def _own_pending(self) -> Iterable[Transaction]:
+        mine = (transaction for transaction in self._mempool.candidates() if transaction.body.org == self._org)
+        return islice(mine, REPEATED_MAX)
+
+    # Blocks
+
+    def _begin_assembly(self, proposal: Proposal) -> None:
+        reason = self._assembly.begin(proposal)
+        if reason is not None:
+            self._effects.append(PeerFault(proposal.org, f"its proposal {reason}"))
+        self._assemble()
+
+    def _assemble(self) -> None:
+        proposer = self._assembly.proposer
+        if proposer is None:
+            return
+        block = self._assembly.finish()
+        missing = self._assembly.missing
+        others = (org for org in self._head.members.orgs if org not in (proposer, self._org))
+        self._queue.append(gossip.Wanted(missing, (proposer, *others) if missing else ()))
+        if block is not None:
+            self._execute(block, proposer)
+
+    def _execute(self, block: Block, author: OrgId) -> None:
+        if self._committing is not None:
+            return
+        try:
+            self._head.execute(block)
+        except InvalidBlock as error:
+            self._effects.append(PeerFault(author, f"its block of height {block.header.height} is false: {error}"))
+            return
+        self._queue.append(consensus.Executed(block))
+
+    def _apply(self, peer: OrgId, certified: CertifiedBlock) -> None:
+        if self._committing is not None:
+            # Agreement was faster; the fetched block of this height is dropped when the own one is on disk.
+            return
+        try:
+            executed = self._head.check_certified(certified)
+        except InvalidBlock as error:
+            self._queue.append(
+                gossip.BlockRefused(peer, f"its block {certified.block.header.height} is false: {error}")
+            )
+            return
+        self._commit(executed, certified.certificate)
+
+    def _commit(self, executed: Executed, certificate: Certificate) -> None:
+        assert self._committing is None, "one block at a time"
+        self._committing = CertifiedBlock(executed.block, certificate)
+        self._effects.append(CommitBlock(self._committing, executed.receipts, executed.writes))
+
+
+def _is_due(moment_ms: int | None, now_ms: int) -> bool:
+    return moment_ms is not None and moment_ms <= now_ms

@@ -1,0 +1,108 @@
+"""What a replica is told and what it asks for. The effects of one step are performed strictly in order."""
+
+from dataclasses import dataclass
+
+from node.base.ports import Writes
+from node.base.types import CertifiedBlock, Digest, Heard, Height, OrgId, Receipt, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The first input: chain, state and vote log are read, and agreement goes on where it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSent:
+    """A control message of an authenticated peer: the byte form of a `PeerMessage`, if the peer is honest."""
+
+    peer: OrgId
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """A control link came up or went down."""
+
+    peer: OrgId
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """This member's own operator or scheduler wants the transaction in a block."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The block of `CommitBlock` is on disk; nothing else is given between the two."""
+
+    height: Height
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`wake_at` has come."""
+
+
+Input = Started | PeerSent | LinkChanged | Submitted | Committed | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class AppendVotes:
+    """Write these to the vote log and sync once, before any later effect."""
+
+    entries: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Queue one control message; it may be lost."""
+
+    peer: OrgId
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitBlock:
+    """Write the block, its receipts and its writes in one transaction, synced; then give `Committed`."""
+
+    certified: CertifiedBlock
+    receipts: tuple[Receipt, ...]
+    writes: Writes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFault:
+    """A peer did what no correct member does."""
+
+    peer: OrgId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A submitted transaction waits for a block now."""
+
+    transaction: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A transaction does not wait, or one that waited will not be included."""
+
+    transaction: Digest
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeardFrom:
+    """A peer is making progress in a training round."""
+
+    peer: OrgId
+    heard: Heard
+
+
+Effect = AppendVotes | Send | CommitBlock | PeerFault | Admitted | Refused | HeardFrom
