@@ -201,6 +201,8 @@ class Statistics:
     """Canonical JSON: counts, sums and centred squares per numeric column, rows per category; small groups withheld."""
     rows: int
     """Training rows of this member."""
+    notes: tuple[str, ...] = ()
+    """For this member's operator alone: rows of unknown categories, columns without values."""
 
 
 @dataclass(frozen=True, slots=True)

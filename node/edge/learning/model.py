@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 from node.base.ports import LearnerError
 from node.edge.learning.features import Matrix
 from node.edge.learning.modelfile import finite_parameters
+from node.edge.learning.optimisers import Adam, Optimiser, Sgd
 from node.edge.learning.preparation import Preparation
 from node.edge.learning.recipe import Training
 from node.edge.learning.table import Floats
@@ -88,7 +90,6 @@ def train(
     for epoch, batches in zip(range(1, training.epochs + 1), orders, strict=False):
         total = 0.0
         for batch in batches:
-            optimiser.zero_grad(set_to_none=True)
             rows = slice(None) if batch is None else batch
             loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[rows]), truth[rows], pos_weight=weight)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -117,14 +118,18 @@ def probabilities(preparation: Preparation, parameters: bytes, features: Matrix)
     return result
 
 
-def _optimiser(training: Training, network: Network, training_round: int) -> torch.optim.Optimizer:
+def _optimiser(training: Training, network: Network, training_round: int) -> Optimiser:
     rate = training.learning_rate * training.learning_rate_decay**training_round
-    weights = [value for name, value in network.named_parameters() if name.endswith("weight")]
-    biases = [value for name, value in network.named_parameters() if name.endswith("bias")]
-    groups = [{"params": weights, "weight_decay": training.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-    if training.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=training.momentum)
-    return torch.optim.AdamW(groups, lr=rate)
+    parameters: list[tuple[torch.Tensor, float]] = [
+        (value, training.weight_decay if name.endswith("weight") else 0.0) for name, value in network.named_parameters()
+    ]
+    match training.optimiser:
+        case "sgd":
+            return Sgd(parameters, rate, training.momentum)
+        case "adam":
+            return Adam(parameters, rate)
+        case other:
+            assert_never(other)
 
 
 def _orders(seed: str, rows: int, batch_rows: int | None) -> Iterator[list[torch.Tensor | None]]:
