@@ -1,0 +1,85 @@
+"""Networks for tests: N organisations with keys, cards and a genesis that all of them signed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from node.base.crypto import Ed25519Signer, verify
+from node.base.ports import Signer, Verifier
+from node.base.types import (
+    Card,
+    CardBody,
+    Digest,
+    Genesis,
+    GenesisBody,
+    OrgId,
+    Parameters,
+    PublicKey,
+    Signature,
+    Transaction,
+    TransactionBody,
+    card_signing_bytes,
+    chain_id,
+    genesis_signing_bytes,
+    transaction_signing_bytes,
+)
+from node.testing.signing import HashSigner, verify_hash
+
+START_MS = 1_750_000_000_000
+"""The wall time at which simulated networks are founded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A genesis with the node keys of its members."""
+
+    genesis: Genesis
+    signers: dict[OrgId, Signer]
+    verify: Verifier
+
+    @property
+    def chain(self) -> Digest:
+        """The chain's name."""
+        return chain_id(self.genesis.body)
+
+    @property
+    def orgs(self) -> tuple[OrgId, ...]:
+        """The members, ascending."""
+        return tuple(self.signers)
+
+    def transaction(
+        self, org: OrgId, nonce: int, contract: str, method: str, payload: bytes, valid_until_ms: int
+    ) -> Transaction:
+        """A transaction signed by the organisation's node key."""
+        body = TransactionBody(self.chain, org, nonce, valid_until_ms, contract, method, payload)
+        return Transaction(body, Signature(self.signers[org].sign(transaction_signing_bytes(body))))
+
+
+def found(
+    members: int, parameters: Parameters | None = None, *, name: str = "simulated", real_signatures: bool = False
+) -> Founded:
+    """A network of `m000`, `m001`, ... Keys follow from the name, so that each call gives the same."""
+    make: Callable[[bytes], Signer] = Ed25519Signer if real_signatures else HashSigner
+    check = verify if real_signatures else verify_hash
+    orgs = [OrgId(f"m{index:03}") for index in range(members)]
+    signers = {org: make(_seed(name, org, "node")) for org in orgs}
+    roots = {org: make(_seed(name, org, "organisation")) for org in orgs}
+    cards = []
+    for org in orgs:
+        body = CardBody(
+            org,
+            1,
+            PublicKey(roots[org].public_key),
+            PublicKey(signers[org].public_key),
+            PublicKey(_seed(name, org, "data")),
+            _seed(name, org, "certificate"),
+            (),
+        )
+        cards.append(Card(body, Signature(roots[org].sign(card_signing_bytes(body)))))
+    founding = GenesisBody(name, START_MS, tuple(cards), parameters or Parameters())
+    signatures = tuple(Signature(roots[org].sign(genesis_signing_bytes(founding))) for org in orgs)
+    return Founded(Genesis(founding, signatures), signers, check)
+
+
+def _seed(name: str, org: OrgId, purpose: str) -> bytes:
+    return sha256(f"{name} {org} {purpose}".encode()).digest()
