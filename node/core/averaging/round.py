@@ -33,7 +33,19 @@ from node.core.averaging.types import (
     Unobtainable,
     Work,
 )
-from node.ledger.contracts.training import Commit, Have, JobView, Late, LeafRange, Missing, Phase, Prepared, Reduced
+from node.ledger.contracts.training import (
+    REASON_CHARACTERS_MAX,
+    Commit,
+    Have,
+    JobView,
+    Late,
+    LeafRange,
+    Missing,
+    Phase,
+    Prepared,
+    Reduced,
+    Unable,
+)
 from node.ledger.contracts.training import TrainingRound as Record
 
 ANNOUNCE_EVERY_MS = 1_000
@@ -50,7 +62,7 @@ class AveragingRound:
         self._view: LedgerView | None = None
         self._running: dict[Work, None] = {}  # in the order in which they began
         self._done: dict[Work, Outcome] = {}
-        self._failed: set[Work] = set()
+        self._failed: dict[Work, str] = {}
         self._sent: dict[tuple[str, object], tuple[int, int]] = {}
         self._stage: tuple[Phase, int] | None = None
         self._stage_since_ms = 0
@@ -81,10 +93,10 @@ class AveragingRound:
                 self._see(input_, now.mono_ms)
             case Done(work, outcome):
                 self._running.pop(work, None)
-                self._failed.discard(work)
+                self._failed.pop(work, None)
                 self._done[work] = outcome
-            case Unobtainable(work):
-                self._failed.add(work)
+            case Unobtainable(work, reason):
+                self._failed[work] = reason
             case Heard(member):
                 self._heard_ms[member] = now.mono_ms
             case Progress(detail):
@@ -120,7 +132,7 @@ class AveragingRound:
         effects: list[Effect] = []
         for work in [work for work in self._running if work not in works]:
             del self._running[work]
-            self._failed.discard(work)
+            self._failed.pop(work, None)
             effects.append(Cancel(work))
         for work in works:
             if work not in self._running and work not in self._done and not self._gave_up(work):
@@ -169,10 +181,14 @@ class AveragingRound:
         says = self._complaints(job, record, statements)
         prepare = Prepare(record.candidates)
         works = statements if any(work not in self._done for work in statements) else [*statements, prepare]
+        if any(report.org == self._org for report in record.prepared):
+            return works, says
         made = self._done.get(prepare)
-        if isinstance(made, Preparation) and all(report.org != self._org for report in record.prepared):
+        if isinstance(made, Preparation):
             payload = Prepared(job.id, record.attempt, made.preparation, made.model, made.length)
             says.append(("prepared", payload))
+        elif prepare in self._failed:
+            says.append(("unable", Unable(job.id, record.attempt, in_words(self._failed[prepare]))))
         return works, says
 
     def _reducing(self, job: JobView, record: Record) -> tuple[list[Work], list[tuple[str, object]]]:
@@ -282,3 +298,8 @@ class AveragingRound:
         moments = [self._late_at(job, member) for member in self._awaited(record) if member not in said]
         moments += [self._sent[key][0] for key in says if key in self._sent]
         return min(moments, default=None)
+
+
+def in_words(reason: str) -> str:
+    """A reason as the ledger takes it: one line, bounded."""
+    return " ".join("".join(char if char.isprintable() else " " for char in reason).split())[:REASON_CHARACTERS_MAX]

@@ -14,7 +14,7 @@ key                            value
 
 from node.ledger.contracts.contract import Contract, Method
 from node.ledger.contracts.training.jobs import approve, present, propose, refuse, withdraw
-from node.ledger.contracts.training.rounds import commit, have, late, missing, prepared, reduced
+from node.ledger.contracts.training.rounds import commit, have, late, missing, prepared, reduced, unable
 from node.ledger.contracts.training.store import (
     CONTRACT,
     JobView,
@@ -25,6 +25,7 @@ from node.ledger.contracts.training.store import (
     training_rounds,
 )
 from node.ledger.contracts.training.types import (
+    REASON_CHARACTERS_MAX,
     Approval,
     Approve,
     Commit,
@@ -45,6 +46,7 @@ from node.ledger.contracts.training.types import (
     Reduced,
     Refuse,
     TrainingRound,
+    Unable,
     Withdraw,
     leaf_count,
     more_than_third,
@@ -63,6 +65,7 @@ TRAINING = Contract(
         "late": Method(Late, late),
         "missing": Method(Missing, missing),
         "prepared": Method(Prepared, prepared),
+        "unable": Method(Unable, unable),
         "reduced": Method(Reduced, reduced),
         "have": Method(Have, have),
     },
@@ -70,6 +73,7 @@ TRAINING = Contract(
 
 __all__ = [
     "CONTRACT",
+    "REASON_CHARACTERS_MAX",
     "TRAINING",
     "Approval",
     "Approve",
@@ -92,6 +96,7 @@ __all__ = [
     "Reduced",
     "Refuse",
     "TrainingRound",
+    "Unable",
     "Withdraw",
     "active_jobs",
     "job",

@@ -15,6 +15,7 @@ from node.ledger.contracts.training.types import (
     EXPONENT_MIN,
     EXPONENT_STEP_MAX,
     MODEL_VALUES_MAX,
+    REASON_CHARACTERS_MAX,
     Commit,
     Commitment,
     Complaint,
@@ -31,6 +32,7 @@ from node.ledger.contracts.training.types import (
     Proposed,
     Reduced,
     TrainingRound,
+    Unable,
     leaf_count,
     more_than_third,
     quorum,
@@ -141,23 +143,37 @@ def missing(context: Context, asked: Missing) -> None:
 def prepared(context: Context, asked: Prepared) -> None:
     """A member combined the candidates' statistics; a quorum of equal outcomes opens training round 1."""
     open_ = _load(context, asked.job, 0, Phase.PREPARING, asked.attempt)
-    if any(report.org == context.org for report in open_.round.prepared):
-        raise Rejected("already", "you have reported your preparation")
     if not 1 <= asked.length <= MODEL_VALUES_MAX:
         raise Rejected("bad-length", f"a model has 1 to {MODEL_VALUES_MAX} values")
-    made = PreparedBy(context.org, asked.preparation, asked.model, asked.length)
-    open_.round = replace(open_.round, prepared=(*open_.round.prepared, made))
-    outcomes = Counter((report.preparation, report.model, report.length) for report in open_.round.prepared)
-    agreed = outcomes[asked.preparation, asked.model, asked.length] >= quorum(len(open_.round.cohort))
-    if not agreed and _hopeless(open_.round, outcomes.values()):
-        open_.fail("the members derived different preparations from the same statistics")
-    if not agreed:
+    if not _report(open_, PreparedBy(context.org, asked.preparation, asked.model, asked.length)):
         open_.save()
         return
     open_.job = replace(
         open_.job, state=JobState.TRAINING, preparation=asked.preparation, length=asked.length, model=asked.model
     )
     _close(open_, asked.model, open_.terms.exponent)
+
+
+def unable(context: Context, asked: Unable) -> None:
+    """The statistics give no preparation; the job fails when a quorum of the cohort says so."""
+    open_ = _load(context, asked.job, 0, Phase.PREPARING, asked.attempt)
+    if len(asked.why) > REASON_CHARACTERS_MAX or not asked.why.isprintable():
+        raise Rejected("bad-reason", f"give the reason in at most {REASON_CHARACTERS_MAX} printable characters")
+    if _report(open_, PreparedBy(context.org, ZERO_DIGEST, ZERO_DIGEST, 0)):
+        open_.fail(f"the data cannot be prepared: {asked.why}")
+    open_.save()
+
+
+def _report(open_: _Open, made: PreparedBy) -> bool:
+    """Count one outcome of the preparation; whether a quorum came to the same."""
+    if any(report.org == made.org for report in open_.round.prepared):
+        raise Rejected("already", "you have reported your preparation")
+    open_.round = replace(open_.round, prepared=(*open_.round.prepared, made))
+    outcomes = Counter((report.preparation, report.model, report.length) for report in open_.round.prepared)
+    agreed = outcomes[made.preparation, made.model, made.length] >= quorum(len(open_.round.cohort))
+    if not agreed and _hopeless(open_.round, outcomes.values()):
+        open_.fail("the members derived different preparations from the same statistics")
+    return agreed
 
 
 def reduced(context: Context, asked: Reduced) -> None:

@@ -137,6 +137,15 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Unable:
+    """`unable`: the candidates' statistics give no preparation; the learner is deterministic, so all say the same."""
+
+    job: Digest
+    attempt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reduced:
     """`reduced`: a reducer holds all inputs of a range, its copy as second, and the sum with this root."""
 
@@ -239,7 +248,7 @@ class LeafRange:
 
 @dataclass(frozen=True, slots=True)
 class PreparedBy:
-    """One member's `prepared`."""
+    """One member's `prepared`; zeros for `unable`."""
 
     org: OrgId
     preparation: Digest

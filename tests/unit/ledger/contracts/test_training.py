@@ -18,6 +18,7 @@ from node.ledger.contracts.training import (
     Present,
     Reduced,
     Refuse,
+    Unable,
     Withdraw,
     active_jobs,
     job,
@@ -445,6 +446,20 @@ def test_outcomes_that_cannot_reach_a_quorum_fail_the_job():
     closing.call("m2", "have", closing.have(3))
     assert closing.job.state is JobState.FAILED
     assert "different models" in closing.job.reason
+
+
+def test_statistics_without_a_preparation_fail_the_job_in_words():
+    world = World().approve_all()
+    for org in world.orgs:
+        world.commit(org)
+    why = Unable(world.id, 0, "nobody has the column age")
+    assert world.refused("m0", "unable", Unable(world.id, 0, "x" * 301)) == "bad-reason"
+    for org in ("m0", "m1"):
+        world.call(org, "unable", why)
+    assert world.job.state is JobState.PREPARING
+    world.call("m2", "unable", why)
+    assert world.job.state is JobState.FAILED
+    assert world.job.reason == "the data cannot be prepared: nobody has the column age"
 
 
 def test_a_conflicting_have_is_kept_and_does_not_count():
