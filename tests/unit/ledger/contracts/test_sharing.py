@@ -1,0 +1,133 @@
+"""Sharing, rule by rule: a state, a call, and the writes and events that are expected."""
+
+import pytest
+
+from node.base.codec import decode
+from node.base.crypto import digest
+from node.base.types import Digest, OrgId
+from node.ledger.contracts.contract import Rejected
+from node.ledger.contracts.sharing import (
+    SHARING,
+    Authorize,
+    DataSet,
+    Grant,
+    Register,
+    Share,
+    ShareData,
+    Unauthorize,
+    may_receive,
+)
+from node.testing.contract_bench import ContractBench
+
+BOB, CID = OrgId("bob"), OrgId("cid")
+DATA = "ada/patients"
+FIRST, SECOND = Digest(digest("first")), Digest(digest("second"))
+
+
+def bench(*calls: tuple[str, str, object]) -> ContractBench:
+    """Three members; ada has registered `patients`; then the calls."""
+    made = ContractBench(SHARING, ("ada", "bob", "cid"))
+    made.call("ada", "register", Register("patients", FIRST))
+    for org, method, payload in calls:
+        made.call(org, method, payload)
+    return made
+
+
+def refused(made: ContractBench, org: str, method: str, payload: object) -> str:
+    before = dict(made.state.values)
+    with pytest.raises(Rejected) as caught:
+        made.call(org, method, payload)
+    assert made.state.values == before
+    assert caught.value.reason
+    return caught.value.code
+
+
+AUTHORIZED = ("ada", "authorize", Authorize(DATA, BOB))
+WITHDRAWN = ("ada", "unauthorize", Unauthorize(DATA, BOB))
+
+
+def test_register() -> None:
+    made = ContractBench(SHARING, ("ada", "bob"))
+    _, events = made.call("ada", "register", Register("patients", FIRST))
+    assert made.view.load(DataSet, "data/ada/patients") == DataSet(OrgId("ada"), FIRST, made.time_ms)
+    assert [(event.name, decode(Register, event.body)) for event in events] == [
+        ("registered", Register("patients", FIRST))
+    ]
+
+
+def test_two_owners_may_use_one_name() -> None:
+    made = bench(("bob", "register", Register("patients", SECOND)))
+    assert [key for key, _ in made.view.scan("data/")] == ["data/ada/patients", "data/bob/patients"]
+
+
+def test_a_name_is_taken_once() -> None:
+    assert refused(bench(), "ada", "register", Register("patients", SECOND)) == "already-registered"
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a" * 64, "a\n", "é", "a b"])
+def test_bad_names(name: str) -> None:
+    assert refused(bench(), "ada", "register", Register(name, FIRST)) == "bad-name"
+
+
+def test_authorize() -> None:
+    made = bench()
+    _, events = made.call(*AUTHORIZED)
+    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(True, made.time_ms)
+    assert [event.name for event in events] == ["authorized"]
+    assert may_receive(made.view, DATA, BOB)
+    assert not may_receive(made.view, DATA, CID)
+
+
+def test_only_the_owner_authorizes() -> None:
+    assert refused(bench(), "bob", "authorize", Authorize(DATA, BOB)) == "not-owner"
+    assert refused(bench(AUTHORIZED), "bob", "authorize", Authorize(DATA, CID)) == "not-owner"
+
+
+@pytest.mark.parametrize("data", ["ada/nothing", "patients", "", "ada/", "ada/patients/bob"])
+def test_unknown_data(data: str) -> None:
+    assert refused(bench(), "ada", "authorize", Authorize(data, BOB)) == "unknown-data"
+    assert refused(bench(), "ada", "unauthorize", Unauthorize(data, BOB)) == "unknown-data"
+    assert refused(bench(), "ada", "share", ShareData(data, BOB, FIRST)) == "unknown-data"
+
+
+def test_whom_not_to_authorize() -> None:
+    assert refused(bench(), "ada", "authorize", Authorize(DATA, OrgId("eve"))) == "unknown-recipient"
+    assert refused(bench(), "ada", "authorize", Authorize(DATA, OrgId("ada"))) == "own-data"
+    assert refused(bench(AUTHORIZED), *AUTHORIZED) == "already-authorized"
+
+
+def test_unauthorize() -> None:
+    made = bench(AUTHORIZED)
+    _, events = made.call(*WITHDRAWN)
+    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(False, made.time_ms)
+    assert [event.name for event in events] == ["unauthorized"]
+    assert not may_receive(made.view, DATA, BOB)
+
+
+def test_only_the_owner_withdraws_what_was_given() -> None:
+    assert refused(bench(AUTHORIZED), "bob", "unauthorize", Unauthorize(DATA, BOB)) == "not-owner"
+    assert refused(bench(), *WITHDRAWN) == "not-authorized"
+    assert refused(bench(AUTHORIZED, WITHDRAWN), *WITHDRAWN) == "revoked"
+
+
+def test_share() -> None:
+    made = bench(AUTHORIZED)
+    id_, events = made.call("ada", "share", ShareData(DATA, BOB, SECOND))
+    assert made.view.load(Share, f"share/{DATA}/bob/{SECOND.hex()}") == Share(id_, made.time_ms)
+    assert [(event.name, decode(ShareData, event.body)) for event in events] == [
+        ("shared", ShareData(DATA, BOB, SECOND))
+    ]
+
+
+def test_only_an_authorized_recipient_receives() -> None:
+    share = ("ada", "share", ShareData(DATA, BOB, SECOND))
+    assert refused(bench(), *share) == "not-authorized"
+    assert refused(bench(AUTHORIZED, WITHDRAWN), *share) == "revoked"
+    assert refused(bench(("ada", "authorize", Authorize(DATA, CID))), *share) == "not-authorized"
+    bench(AUTHORIZED, WITHDRAWN, AUTHORIZED, share)
+
+
+def test_only_the_owner_shares_and_each_handing_over_once() -> None:
+    share = ("ada", "share", ShareData(DATA, BOB, SECOND))
+    assert refused(bench(AUTHORIZED), "bob", "share", ShareData(DATA, BOB, SECOND)) == "not-owner"
+    assert refused(bench(AUTHORIZED, share), *share) == "already-shared"
