@@ -8,6 +8,7 @@
     DIR/genesis.json     the network's genesis         DIR/models/         model files, by job
     DIR/data/            the organisation's own rows   DIR/approvals/      which data file a job may use
     DIR/inputs/          this member's updates of running training rounds, sealed
+    DIR/commitments/     salts of the fingerprints that this organisation put on the ledger
     DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
 """
 
@@ -94,6 +95,11 @@ class Folder:
     def approvals(self) -> Path:
         """Which data file each approved job may use."""
         return self.root / "approvals"
+
+    @property
+    def commitments(self) -> Path:
+        """Salts of the fingerprints that this organisation put on the ledger."""
+        return self.root / "commitments"
 
     @property
     def lock(self) -> Path:

@@ -1,1 +1,5 @@
-"""."""
+"""What a person touches: the command `lepton`."""
+
+from node.cli.main import main
+
+__all__ = ["main"]

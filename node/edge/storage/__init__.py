@@ -1,1 +1,44 @@
 """What a member keeps on disk: keys, cards and genesis files, the ledger in SQLite, the vote log."""
+
+from node.edge.storage.errors import FileError, StoreError
+from node.edge.storage.files import PRIVATE_MODE, make_private_folder, write_atomically
+from node.edge.storage.genesis import (
+    GenesisDraft,
+    draft_genesis,
+    read_genesis,
+    read_genesis_draft,
+    sign_genesis,
+    write_genesis_draft,
+)
+from node.edge.storage.identity import create_keys, read_card, readable_card, write_card
+from node.edge.storage.keys import NodeKeys, load_node_keys, load_organisation_key, read_passphrase
+from node.edge.storage.reader import SqliteReader
+from node.edge.storage.sealed import FileSealer
+from node.edge.storage.sqlite import SqliteStore
+from node.edge.storage.votelog import FileVoteLog
+
+__all__ = [
+    "PRIVATE_MODE",
+    "FileError",
+    "FileSealer",
+    "FileVoteLog",
+    "GenesisDraft",
+    "NodeKeys",
+    "SqliteReader",
+    "SqliteStore",
+    "StoreError",
+    "create_keys",
+    "draft_genesis",
+    "load_node_keys",
+    "load_organisation_key",
+    "make_private_folder",
+    "read_card",
+    "read_genesis",
+    "read_genesis_draft",
+    "read_passphrase",
+    "readable_card",
+    "sign_genesis",
+    "write_atomically",
+    "write_card",
+    "write_genesis_draft",
+]

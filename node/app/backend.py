@@ -1,0 +1,216 @@
+"""What the daemon offers to its operator: readings of the ledger, and transactions in the organisation's name."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import node
+from node.api import BlockOutcome, OperatorRefusal, Outcome
+from node.app.commitments import SALT_BYTES, commit_file, keep
+from node.app.settings import Folder
+from node.base.codec import decode, encode
+from node.base.ports import Entropy, Learner, LearnerError, Store, Transport
+from node.base.types import Digest, Height, OrgId
+from node.edge.telemetry import resident_mb
+from node.engine.loop import Engine, SubmissionRefused
+from node.engine.submitter import Submitter
+from node.engine.training import TrainingEngine
+from node.ledger.contracts.contract import View, view
+from node.ledger.contracts.sharing import DataSet, Grant
+from node.ledger.contracts.training import Approve, JobState, JobView, job, jobs
+
+APPROVAL_WAIT_S = 60.0
+FOLLOW_QUEUE_MAX = 4_096
+
+
+class Backend:
+    """Implements `OperatorBackend`."""
+
+    def __init__(
+        self,
+        org: OrgId,
+        network: str,
+        chain: Digest,
+        folder: Folder,
+        *,
+        engine: Engine,
+        store: Store,
+        transport: Transport,
+        submitter: Submitter,
+        learner: Learner,
+        training: TrainingEngine,
+        entropy: Entropy,
+        members: Callable[[], tuple[OrgId, ...]],
+    ) -> None:
+        self._org = org
+        self._network = network
+        self._chain = chain
+        self._folder = folder
+        self._engine = engine
+        self._store = store
+        self._transport = transport
+        self._submitter = submitter
+        self._learner = learner
+        self._training = training
+        self._entropy = entropy
+        self._members = members
+        self._followers: set[asyncio.Queue[Height]] = set()
+
+    def committed(self, height: Height) -> None:
+        """A block is on disk: tell those who follow. One that does not keep up is let go."""
+        for queue in list(self._followers):
+            try:
+                queue.put_nowait(height)
+            except asyncio.QueueFull:
+                self._followers.discard(queue)
+
+    def status(self) -> dict[str, Any]:
+        """What `lepton status --json` prints."""
+        replica = self._engine.replica
+        connected = self._transport.connected()
+        peers = [
+            {
+                "org": org,
+                "connected": org in connected,
+                "height": tip.height if (tip := replica.tips.get(org)) is not None else None,
+            }
+            for org in self._members()
+            if org != self._org
+        ]
+        training = self._training.status
+        return {
+            "org": self._org,
+            "network": self._network,
+            "chain": self._chain.hex(),
+            "height": replica.height,
+            "head_digest": replica.head_digest.hex(),
+            "state_root": replica.state_root.hex(),
+            "round": replica.round,
+            "pending": replica.pending,
+            "job": training.job.hex() if training.job is not None else None,
+            "training_round": training.training_round,
+            "phase": training.phase,
+            "loss": training.loss,
+            "peers": peers,
+            "memory_mb": resident_mb(),
+            "pid": os.getpid(),
+            "version": node.__version__,
+        }
+
+    def jobs(self, job_id: bytes | None) -> list[dict[str, Any]]:
+        """All training jobs, or the one with this id. Raises `OperatorRefusal` for an unknown id."""
+        training = view(self._store.state, "training")
+        if job_id is None:
+            return [self._job_json(found) for found in sorted(jobs(training), key=lambda found: found.proposed)]
+        return [self._job_json(self._job(training, job_id))]
+
+    def sharing(self) -> list[dict[str, Any]]:
+        """Registered data sets, their authorisations and shares."""
+        sharing = view(self._store.state, "sharing")
+        found = []
+        for key, value in sharing.scan("data/"):
+            name, data = key.removeprefix("data/"), decode(DataSet, value)
+            grants = {k.rsplit("/", 1)[1]: decode(Grant, v) for k, v in sharing.scan(f"grant/{name}/")}
+            shares = [k.removeprefix(f"share/{name}/").split("/") for k, _ in sharing.scan(f"share/{name}/")]
+            found.append(
+                {
+                    "data": name,
+                    "owner": data.owner,
+                    "commitment": data.commitment.hex(),
+                    "registered_ms": data.registered_ms,
+                    "authorized": sorted(org for org, grant in grants.items() if grant.in_force),
+                    "revoked": sorted(org for org, grant in grants.items() if not grant.in_force),
+                    "shares": [{"recipient": recipient, "commitment": digest} for recipient, digest in shares],
+                }
+            )
+        return found
+
+    async def submit(self, contract: str, method: str, payload: bytes, wait_s: float | None) -> Outcome:
+        """Sign and gossip; with `wait_s`, wait for the block. Raises `OperatorRefusal`."""
+        try:
+            id_ = await self._submitter.submit(contract, method, payload)
+        except SubmissionRefused as refused:
+            raise OperatorRefusal(f"{refused} ({refused.code})") from refused
+        if wait_s is not None:
+            try:
+                record = await asyncio.wait_for(self._engine.final(id_), wait_s)
+            except TimeoutError:
+                pass
+            else:
+                receipt = record.receipt
+                return Outcome(id_, True, record.height, receipt.accepted, receipt.code, receipt.reason)
+        return Outcome(id_, False, 0, False, "", "")
+
+    async def approve(self, job_id: bytes, data: str) -> Outcome:
+        """Check the rows against the job, keep which file it may use, approve. Raises `OperatorRefusal`."""
+        found = self._job(view(self._store.state, "training"), job_id)
+        if found.state is not JobState.PROPOSED:
+            raise OperatorRefusal(f"the job is {found.state.name.lower()}; only a proposed job can be approved")
+        path = self._inside(data)
+        try:
+            statistics = await self._learner.statistics(found.id, found.terms.recipe, path)
+        except LearnerError as error:
+            raise OperatorRefusal(f"{data} does not fit the job: {error}") from error
+        committed = await asyncio.to_thread(commit_file, path, data, self._entropy.bytes(SALT_BYTES))
+        await asyncio.to_thread(keep, self._folder.approvals, found.id.hex(), committed)
+        approval = Approve(found.id, committed.commitment, statistics.rows)
+        return await self.submit("training", "approve", encode(approval), APPROVAL_WAIT_S)
+
+    async def follow(self) -> AsyncIterator[BlockOutcome]:
+        """The receipts of each block from now on."""
+        queue: asyncio.Queue[Height] = asyncio.Queue(FOLLOW_QUEUE_MAX)
+        self._followers.add(queue)
+        try:
+            while queue in self._followers:
+                height = await queue.get()
+                receipts = self._store.chain.receipts(height)
+                assert receipts is not None, "a committed block has receipts"
+                accepted = tuple(receipt.transaction for receipt in receipts if receipt.accepted)
+                yield BlockOutcome(height, accepted, len(receipts) - len(accepted))
+        finally:
+            self._followers.discard(queue)
+
+    def _inside(self, data: str) -> Path:
+        root = self._folder.root.resolve()
+        path = (root / data).resolve()
+        if not path.is_relative_to(root):
+            raise OperatorRefusal(f"{data} is outside the member's folder; the daemon opens nothing else. Copy it in")
+        if not path.is_file():
+            raise OperatorRefusal(f"there is no file {data} in the member's folder")
+        return path
+
+    def _job(self, training: View, job_id: bytes) -> JobView:
+        found = job(training, Digest(job_id)) if len(job_id) == 32 else None
+        if found is None:
+            raise OperatorRefusal(f"there is no job {job_id.hex()}; look with: lepton job list")
+        return found
+
+    def _job_json(self, found: JobView) -> dict[str, Any]:
+        current = found.current
+        return {
+            "id": found.id.hex(),
+            "name": found.name,
+            "state": found.state.name.lower(),
+            "reason": found.reason,
+            "proposer": found.proposer,
+            "rounds": found.terms.rounds,
+            "minimum": found.terms.minimum,
+            "participants": list(found.terms.participants),
+            "approved": [approval.org for approval in found.approvals],
+            "weights": dict(zip(found.terms.participants, found.weights, strict=False)),
+            "training_round": found.training_round,
+            "phase": current.phase.name.lower() if current is not None else None,
+            "cohort": list(current.cohort) if current is not None else [],
+            "contributors": list(current.candidates) if current is not None else [],
+            "absent": list(found.absent),
+            "model": found.model.hex() if found.model is not None else None,
+            "model_path": self._model_path(found),
+            "recipe": json.loads(found.terms.recipe),
+        }
+
+    def _model_path(self, found: JobView) -> str | None:
+        path = self._training.model_path(found.id, found.model) if found.model is not None else None
+        return None if path is None else str(path)

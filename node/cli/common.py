@@ -1,0 +1,111 @@
+"""What the commands share: the member's folder, output for people or programs, calls to the daemon."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from node.api import OperatorClient, Outcome
+from node.base.types import Digest
+
+T = TypeVar("T")
+
+console = Console()
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+class CommandError(Exception):
+    """A command was given something that it cannot use; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Which member the commands speak of."""
+
+    dir: Path
+
+
+def prompt_passphrase() -> str:
+    """Ask at the terminal, without echo."""
+    answer: str = typer.prompt("Passphrase of this member's keys", hide_input=True)
+    return answer
+
+
+def prompt_new_passphrase() -> str:
+    """Ask twice at the terminal."""
+    answer: str = typer.prompt("New passphrase for this member's keys", hide_input=True, confirmation_prompt=True)
+    return answer
+
+
+def ask(member: Member, question: Callable[[OperatorClient], Awaitable[T]]) -> T:
+    """Ask the member's daemon. Raises `OperatorError`."""
+
+    async def connected() -> T:
+        async with OperatorClient(member.dir) as client:
+            return await question(client)
+
+    return asyncio.run(connected())
+
+
+def submit(member: Member, contract: str, method: str, payload: bytes, *, as_json: bool) -> Outcome:
+    """Submit a transaction, wait for its block, tell the outcome; exits with 1 when it was refused."""
+    outcome = ask(member, lambda client: client.submit(contract, method, payload))
+    report(outcome, as_json=as_json)
+    return outcome
+
+
+def report(outcome: Outcome, *, as_json: bool) -> None:
+    """Print what became of a transaction. Raises `CommandError` unless it was accepted."""
+    if as_json:
+        print_json(
+            {
+                "transaction": outcome.transaction.hex(),
+                "final": outcome.final,
+                "height": outcome.height,
+                "accepted": outcome.accepted,
+                "code": outcome.code,
+                "reason": outcome.reason,
+            }
+        )
+    if not outcome.final:
+        raise CommandError(
+            f"transaction {outcome.transaction.hex()} is not in a block yet; "
+            "it may still be included: look with `lepton chain tx`"
+        )
+    if not outcome.accepted:
+        raise CommandError(f"refused at height {outcome.height}: {outcome.reason} ({outcome.code})")
+    if not as_json:
+        console.print(f"accepted at height {outcome.height}: transaction {outcome.transaction.hex()}")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for a person."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def parse_digest(text: str, what: str) -> Digest:
+    """32 bytes from 64 hexadecimal digits. Raises `CommandError`."""
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise CommandError(f"{text!r} is no {what}: give its 64 hexadecimal digits")
+    return Digest(found)

@@ -1,0 +1,210 @@
+"""`lepton job propose | approve | refuse | withdraw | list | show | watch`: training together."""
+
+import asyncio
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from node.api import OperatorClient
+from node.base.codec import encode
+from node.base.types import Digest, OrgId, is_org_id
+from node.cli.common import (
+    CommandError,
+    Json,
+    ask,
+    console,
+    parse_digest,
+    print_json,
+    print_table,
+    report,
+    submit,
+)
+from node.edge.learning.recipe import parse_recipe
+from node.ledger.contracts.training import JobTerms, Refuse, Withdraw
+
+commands = typer.Typer(no_args_is_help=True, help="Train a model together, each on its own rows.")
+
+JobId = Annotated[str, typer.Argument(help="The job's id: all its 64 hexadecimal digits, or the first few.")]
+
+WATCH_INTERVAL_S = 0.5
+MINIMUM_SHARE = 2
+"""Without --minimum, half of the participants must contribute, and never fewer than two where there are two."""
+
+
+@commands.command()
+def propose(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The job: JSON with `name`, `rounds` and `recipe`.")],
+    rounds: Annotated[int | None, typer.Option(min=1, help="Training rounds, instead of the file's.")] = None,
+    participant: Annotated[
+        list[str] | None, typer.Option(help="Who trains; may be repeated. Default: all members.")
+    ] = None,
+    minimum: Annotated[int | None, typer.Option(min=1, help="Fewest contributors of a training round.")] = None,
+    deadline_ms: Annotated[
+        int, typer.Option(help="A member without any sign of progress for this long may be called late.")
+    ] = 5_000,
+    json: Json = False,
+) -> None:
+    """Propose a training job to the network.
+
+    Example: lepton --dir cleveland job propose scripts/scenarios/heart/job.json --rounds 10
+    """
+    count = len(participant) if participant else len(ask(context.obj, lambda client: client.status())["peers"]) + 1
+    terms = terms_from_file(
+        file, rounds=rounds, participants=participant or [], minimum=minimum, count=count, deadline_ms=deadline_ms
+    )
+    outcome = submit(context.obj, "training", "propose", encode(terms), as_json=json)
+    if not json:
+        job = outcome.transaction.hex()
+        console.print(
+            f"job {job}\nEach participant looks at it and approves: lepton job approve {job[:16]} --data FILE"
+        )
+
+
+def terms_from_file(
+    file: Path, *, rounds: int | None, participants: list[str], minimum: int | None, count: int, deadline_ms: int
+) -> JobTerms:
+    """The terms of the job that `file` describes, for `count` participants. Raises `CommandError`, `LearnerError`."""
+    try:
+        described = jsonlib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, jsonlib.JSONDecodeError) as error:
+        raise CommandError(f"{file} cannot be read as JSON: {error}") from error
+    if not isinstance(described, dict) or not {"name", "rounds", "recipe"} <= described.keys():
+        raise CommandError(f"{file} must be a JSON object with `name`, `rounds` and `recipe`")
+    strangers = [org for org in participants if not is_org_id(org)]
+    if strangers:
+        raise CommandError(f"{strangers[0]!r} is no organisation's name")
+    recipe = jsonlib.dumps(described["recipe"], sort_keys=True, separators=(",", ":")).encode()
+    parse_recipe(recipe)
+    return JobTerms(
+        name=str(described["name"]),
+        participants=tuple(sorted(OrgId(org) for org in participants)),
+        rounds=rounds if rounds is not None else int(described["rounds"]),
+        minimum=minimum if minimum is not None else max(min(count, MINIMUM_SHARE), count // 2),
+        recipe=recipe,
+        progress_deadline_ms=deadline_ms,
+    )
+
+
+@commands.command()
+def approve(
+    context: typer.Context,
+    job: JobId,
+    data: Annotated[str, typer.Option(help="The data file to train on, inside the member's folder.")],
+    json: Json = False,
+) -> None:
+    """Take part in a job with a data file of this member's folder. The rows stay there.
+
+    All members will see that you take part, your count of training rows, and a salted fingerprint of the file.
+
+    Example: lepton --dir cleveland job approve 3f9a --data data/train.csv
+    """
+    id_ = find_job(context, job)
+    report(ask(context.obj, lambda client: client.approve(id_, data)), as_json=json)
+
+
+@commands.command()
+def refuse(
+    context: typer.Context,
+    job: JobId,
+    why: Annotated[str, typer.Option(help="For the others to read.")],
+    json: Json = False,
+) -> None:
+    """Refuse a job; it ends.
+
+    Example: lepton --dir cleveland job refuse 3f9a --why "the label is not defined for our patients"
+    """
+    submit(context.obj, "training", "refuse", encode(Refuse(find_job(context, job), why)), as_json=json)
+
+
+@commands.command()
+def withdraw(context: typer.Context, job: JobId, json: Json = False) -> None:
+    """Take back a job that you proposed and that not all have approved.
+
+    Example: lepton --dir cleveland job withdraw 3f9a
+    """
+    submit(context.obj, "training", "withdraw", encode(Withdraw(find_job(context, job))), as_json=json)
+
+
+@commands.command(name="list")
+def list_jobs(context: typer.Context, json: Json = False) -> None:
+    """All jobs of the network.
+
+    Example: lepton --dir cleveland job list
+    """
+    found = ask(context.obj, lambda client: client.jobs())
+    if json:
+        print_json(found)
+        return
+    rows = [(j["id"][:16], j["name"], j["state"], f"{j['training_round']}/{j['rounds']}", j["reason"]) for j in found]
+    print_table("jobs", ["id", "name", "state", "training round", "reason"], rows)
+
+
+@commands.command()
+def show(context: typer.Context, job: JobId, json: Json = False) -> None:
+    """One job: terms, approvals, weights, training round, model.
+
+    Example: lepton --dir cleveland job show 3f9a --json
+    """
+    (found,) = ask(context.obj, lambda client: client.jobs(find_job(context, job)))
+    if json:
+        print_json(found)
+        return
+    shown = {name: value for name, value in found.items() if name != "recipe"}
+    print_table(
+        found["name"], ["", ""], [(n, jsonlib.dumps(v) if isinstance(v, list | dict) else v) for n, v in shown.items()]
+    )
+
+
+@commands.command()
+def watch(context: typer.Context, job: JobId) -> None:
+    """Watch a job until it ends; exit code 0 only if it is done.
+
+    Example: lepton --dir cleveland job watch 3f9a
+    """
+    id_ = find_job(context, job)
+
+    async def until_ended() -> dict[str, Any]:
+        async with OperatorClient(context.obj.dir) as client:
+            with Live(console=console, refresh_per_second=4) as live:
+                while True:
+                    (found,) = await client.jobs(id_)
+                    live.update(_progress(found, await client.status()))
+                    if found["state"] not in ("proposed", "preparing", "training"):
+                        return found
+                    await asyncio.sleep(WATCH_INTERVAL_S)
+
+    ended = asyncio.run(until_ended())
+    if ended["state"] != "done":
+        raise CommandError(f"the job ended as {ended['state']}: {ended['reason']}")
+    console.print(f"done: model {ended['model']}")
+
+
+def _progress(job: dict[str, Any], status: dict[str, Any]) -> Table:
+    table = Table(title=f"{job['name']}: {job['state']}")
+    for column in ("height", "training round", "phase", "loss", "cohort"):
+        table.add_column(column)
+    loss = status.get("loss")
+    table.add_row(
+        str(status["height"]),
+        f"{job['training_round']} of {job['rounds']}",
+        job["phase"] or "",
+        "" if loss is None else f"{loss:.4f}",
+        " ".join(job["cohort"]),
+    )
+    return table
+
+
+def find_job(context: typer.Context, text: str) -> Digest:
+    """The id of the job that `text` begins. Raises `CommandError` unless there is exactly one."""
+    if len(text) == 64:
+        return parse_digest(text, "job")
+    found = [job["id"] for job in ask(context.obj, lambda client: client.jobs()) if job["id"].startswith(text.lower())]
+    if len(found) != 1:
+        which = "no job" if not found else f"{len(found)} jobs"
+        raise CommandError(f"{which} begin with {text!r}; look with: lepton job list")
+    return parse_digest(found[0], "job")

@@ -1,0 +1,98 @@
+"""`lepton init | card | run | status`: one member."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.app.daemon import run_daemon
+from node.app.member import create_member, member_passphrase
+from node.app.settings import Folder, read_settings
+from node.cli.common import (
+    Json,
+    ask,
+    console,
+    print_json,
+    print_table,
+    prompt_new_passphrase,
+    prompt_passphrase,
+)
+from node.edge.storage import read_card, readable_card
+
+
+def add_to(lepton: typer.Typer) -> None:
+    """Add the member's commands to the top level."""
+    for command in (init, card, run, status):
+        lepton.command()(command)
+
+
+def init(
+    context: typer.Context,
+    org: Annotated[str, typer.Option(help="The organisation's name in every network: a-z, 0-9, '-' and '_'.")],
+    listen: Annotated[
+        str, typer.Option(help="host:port to bind; port 0 lets the system choose one, once.")
+    ] = "127.0.0.1:0",
+    address: Annotated[
+        list[str] | None, typer.Option(help="host:port where others dial, when it differs; may be repeated.")
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="A file with the passphrase of the keys, readable by you alone. Default: ask.")
+    ] = None,
+) -> None:
+    """Make a member's folder: keys, settings, card.
+
+    Example: lepton --dir north init --org north --listen 0.0.0.0:7400 --address north.example:7400
+    """
+    root: Path = context.obj.dir
+    made = create_member(
+        root,
+        org,
+        listen=listen,
+        addresses=address or [],
+        passphrase_file=passphrase_file,
+        prompt=prompt_new_passphrase,
+    )
+    console.print(f"{made.body.org}: keys and card are in {root}; others dial {', '.join(made.body.addresses)}")
+    console.print(f"Hand {Folder(root).card} to the other founders, or to a member of the network you want to join.")
+
+
+def card(context: typer.Context, json: Json = False) -> None:
+    """Show this organisation's card: its public keys and addresses.
+
+    Example: lepton --dir north card --json
+    """
+    shown = readable_card(read_card(Folder(context.obj.dir).card))
+    if json:
+        print_json(shown)
+    else:
+        print_table(f"card of {shown['org']}", ["field", "value"], list(shown.items()))
+
+
+def run(
+    context: typer.Context,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log one JSON object a line.")] = False,
+) -> None:
+    """Run this member's daemon until it is told to stop (Ctrl-C, SIGTERM).
+
+    Example: lepton --dir north run
+    """
+    root: Path = context.obj.dir
+    settings = read_settings(root)
+    passphrase = member_passphrase(root, settings, prompt_passphrase)
+    run_daemon(root, settings, passphrase, log_json=log_json)
+
+
+def status(context: typer.Context, json: Json = False) -> None:
+    """How this member stands: height, peers, training.
+
+    Example: lepton --dir north status --json
+    """
+    found = ask(context.obj, lambda client: client.status())
+    if json:
+        print_json(found)
+        return
+    plain = {name: value for name, value in found.items() if not isinstance(value, list | dict)}
+    print_table(f"{found['org']}", ["", ""], list(plain.items()))
+    peers: list[dict[str, Any]] = found["peers"]
+    rows = [(peer["org"], "yes" if peer["connected"] else "no", peer["height"]) for peer in peers]
+    print_table("peers", ["organisation", "connected", "height"], rows)
