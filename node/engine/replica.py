@@ -79,7 +79,7 @@ __all__ = [
 ANSWER_BYTES_MAX = 1 << 20
 """Blocks or bodies in one answer; a single block may be larger."""
 REPEATED_MAX = 100
-"""Own waiting transactions that are sent again at once."""
+"""Waiting transactions that are sent again at once."""
 _MESSAGE: Any = PeerMessage
 
 _Inner = consensus.Input | gossip.Input | mempool.Input
@@ -347,8 +347,8 @@ class Replica:
         match effect:
             case gossip.Send(peer, message):
                 self._send(peer, message)
-            case gossip.RepeatPending(peer):
-                for transaction in self._own_pending():
+            case gossip.SendPending(peer, own_only):
+                for transaction in self._pending_of(self._org if own_only else None):
                     self._send(peer, transaction)
             case gossip.Apply(peer, certified):
                 self._apply(peer, certified)
@@ -372,9 +372,9 @@ class Replica:
             case _:
                 assert_never(effect)
 
-    def _own_pending(self) -> Iterable[Transaction]:
-        mine = (transaction for transaction in self._mempool.candidates() if transaction.body.org == self._org)
-        return islice(mine, REPEATED_MAX)
+    def _pending_of(self, org: OrgId | None) -> Iterable[Transaction]:
+        chosen = (waiting for waiting in self._mempool.candidates() if org is None or waiting.body.org == org)
+        return islice(chosen, REPEATED_MAX)
 
     # Blocks
 

@@ -105,10 +105,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class RepeatPending:
-    """Send the peer the own organisation's waiting transactions."""
+class SendPending:
+    """Send the peer waiting transactions: the own organisation's, or all.
+
+    All, when no block comes: their origin may have crashed and forgotten what it sent to this member alone.
+    """
 
     peer: OrgId
+    own_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class PeerFault:
     reason: str
 
 
-Effect = Send | RepeatPending | Apply | PeerFault
+Effect = Send | SendPending | Apply | PeerFault
 
 
 class Gossip:
@@ -223,7 +227,7 @@ class Gossip:
         if self._repeat_at_ms is None or self._repeat_at_ms <= now.mono_ms:
             self._repeat_at_ms = now.mono_ms + REPEAT_MS
         hello: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
-        return [*hello, RepeatPending(peer)]
+        return [*hello, SendPending(peer, own_only=True)]
 
     def _repeat(self, now: Instant) -> list[Effect]:
         if self._repeat_at_ms is None or now.mono_ms < self._repeat_at_ms or not self._links:
@@ -233,7 +237,7 @@ class Gossip:
         peer = peers[self._repeats % len(peers)]
         self._repeats += 1
         tip: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
-        return [*tip, RepeatPending(peer)]
+        return [*tip, SendPending(peer, own_only=False)]
 
     def _audience(self, transaction: Transaction, origin: OrgId | None) -> list[OrgId]:
         peers = sorted(self._links - ({origin} if origin is not None else set()))
