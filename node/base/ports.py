@@ -193,6 +193,18 @@ class Members(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """Encrypts what lies on this member's own disk; nobody else opens it."""
+
+    def seal(self, name: str, content: bytes) -> bytes:
+        """`content` encrypted and bound to `name`."""
+        ...
+
+    def open(self, name: str, sealed: bytes) -> bytes:
+        """What was sealed under this name. Raises `FileError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """What one member tells the others about its training rows, so that all scale alike."""
