@@ -1,0 +1,11 @@
+"""Messages and bulk between members over gRPC with mutual TLS; implements the port `Transport`.
+
+`transport` puts it together; `server` judges every call; `dialler` keeps links up; `lane` holds the one stream per peer
+and purpose; `control` and `bulk` are what runs on a stream. What messages mean is not known here.
+"""
+
+from node.edge.transport.ports import free_port
+from node.edge.transport.report import Refusal, RefusalKind, Traffic
+from node.edge.transport.transport import GrpcTransport
+
+__all__ = ["GrpcTransport", "Refusal", "RefusalKind", "Traffic", "free_port"]

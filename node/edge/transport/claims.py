@@ -1,0 +1,33 @@
+"""What a caller says of itself in its call's metadata, before anything else is read from it."""
+
+from collections.abc import Iterable
+
+from node.base.types import OrgId, is_org_id
+from node.edge.transport.credentials import Identity
+from node.edge.transport.limits import PROTOCOL_VERSION
+
+ORG_KEY = "lepton-org"
+CHAIN_KEY = "lepton-chain"
+VERSION_KEY = "lepton-version"
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def claim(identity: Identity) -> Metadata:
+    """Our own."""
+    return (
+        (ORG_KEY, identity.org),
+        (CHAIN_KEY, identity.chain.hex()),
+        (VERSION_KEY, str(PROTOCOL_VERSION)),
+    )
+
+
+def claimed_values(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """The text entries of a call's metadata; of repeated ones the last."""
+    return {key: value for key, value in metadata if isinstance(value, str)}
+
+
+def claimed_org(values: dict[str, str]) -> OrgId | None:
+    """The organisation that the caller says it is; None for none, or for a name that no organisation can have."""
+    org = values.get(ORG_KEY, "")
+    return OrgId(org) if is_org_id(org) else None

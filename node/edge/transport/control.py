@@ -1,0 +1,50 @@
+"""The control stream: whole messages in order, from a bounded queue."""
+
+import asyncio
+from collections import deque
+
+from node._proto.link_pb2 import Frame
+from node.base.ports import LinkError, OnMessage
+from node.edge.transport.errors import PeerBroke, PeerTooSlow
+from node.edge.transport.limits import CONTROL_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
+from node.edge.transport.session import Link, Session
+from node.edge.transport.stream import FrameStream
+
+
+class ControlSession(Session):
+    """Sends without ever blocking; a peer that falls behind by more than the queue is cut."""
+
+    def __init__(self, link: Link, stream: FrameStream, on_message: OnMessage) -> None:
+        super().__init__(link, stream)
+        self._on_message = on_message
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._work = asyncio.Event()
+
+    def send(self, message: bytes) -> None:
+        """Queue one message. When the queue is full it is dropped and the link ends."""
+        if len(self._queue) >= QUEUE_MESSAGES_MAX or self._queued_bytes + len(message) > QUEUE_BYTES_MAX:
+            self.close(PeerTooSlow(f"{len(self._queue)} messages ({self._queued_bytes} bytes) wait for it"))
+            return
+        self._queue.append(message)
+        self._queued_bytes += len(message)
+        self._work.set()
+
+    def _receive(self, frame: Frame) -> None:
+        if frame.WhichOneof("kind") != "message":
+            raise PeerBroke("a frame on the control stream that is no message")
+        if len(frame.message) > CONTROL_MESSAGE_BYTES_MAX:
+            raise PeerBroke(f"a message of {len(frame.message)} bytes, {CONTROL_MESSAGE_BYTES_MAX} are allowed")
+        self._on_message(self.link.peer, frame.message)
+
+    async def _write(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._queue:
+                message = self._queue.popleft()
+                self._queued_bytes -= len(message)
+                await self._stream.write(Frame(message=message))
+
+    async def _finish(self, reason: LinkError) -> None:
+        self._queue.clear()

@@ -1,0 +1,87 @@
+"""Keeps one stream to one peer up for one purpose, as long as the peer does not dial us."""
+
+import asyncio
+import random
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from node._proto.link_pb2 import Frame
+from node.base.ports import LinkError, Members
+from node.edge.transport.claims import claim
+from node.edge.transport.credentials import CLIENT_OPTIONS, Identity, channel_credentials
+from node.edge.transport.lane import Lane
+from node.edge.transport.limits import (
+    BACKOFF_FIRST_S,
+    BACKOFF_MAX_S,
+    DIAL_HIGHER_WAIT_S,
+    HELLO_TIMEOUT_S,
+    LINK_PROVEN_S,
+)
+from node.edge.transport.report import Report
+from node.edge.transport.session import Link, Session
+from node.edge.transport.stream import SERVICE, FrameStream, check_hello, hello_frame
+
+S = TypeVar("S", bound=Session)
+
+
+class Dialler(Generic[S]):
+    """Dials whenever the lane is free, with back-off and jitter."""
+
+    def __init__(self, identity: Identity, members: Members, lane: Lane[S], report: Report) -> None:
+        self._identity = identity
+        self._members = members
+        self._lane = lane
+        self._report = report
+
+    async def run(self) -> None:
+        """For ever; the caller cancels it."""
+        loop = asyncio.get_running_loop()
+        head_start = 0.0 if self._identity.org < self._lane.peer else DIAL_HIGHER_WAIT_S
+        backoff = 0.0
+        while True:
+            await self._lane.wait_free()
+            await asyncio.sleep(head_start + backoff * random.uniform(0.5, 1.0))
+            began = loop.time()
+            for address in self._members.addresses(self._lane.peer):
+                if self._lane.current is None:
+                    await self._dial(address)
+            proven = loop.time() - began >= LINK_PROVEN_S
+            backoff = BACKOFF_FIRST_S if proven else min(max(2 * backoff, BACKOFF_FIRST_S), BACKOFF_MAX_S)
+
+    async def _dial(self, address: str) -> None:
+        certificate = self._members.certificate(self._lane.peer)
+        if certificate is None:
+            return
+        credentials = channel_credentials(self._identity, certificate)
+        async with grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS) as channel:
+            call = channel.stream_stream(
+                f"/{SERVICE}/{self._lane.purpose.value}",
+                request_serializer=Frame.SerializeToString,
+                response_deserializer=Frame.FromString,
+            )(metadata=claim(self._identity))
+            try:
+                ended = await self._use(call, certificate)
+            except LinkError as error:
+                ended = error
+            finally:
+                # grpc.aio leaks calls that are left to the collector (grpc#43462).
+                call.cancel()
+        self._report.ended(self._lane.peer, self._lane.purpose, ended)
+
+    async def _use(self, call: Any, certificate: bytes) -> LinkError:
+        stream = FrameStream(call, self._lane.peer, self._lane.purpose, self._report)
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                await stream.write(hello_frame(self._identity))
+                hello = await stream.read()
+        except TimeoutError as error:
+            raise LinkError(f"no connection and hello within {HELLO_TIMEOUT_S:g} s") from error
+        link = Link(
+            peer=self._lane.peer,
+            purpose=self._lane.purpose,
+            dialled=True,
+            instance=check_hello(self._identity, self._lane.peer, hello),
+            certificate=certificate,
+        )
+        return await self._lane.use(link, stream)

@@ -1,0 +1,16 @@
+"""What can go wrong on a link, besides what the port already names.
+
+LinkError (node.base.ports)
+├── PeerBroke       the peer sent what the protocol does not allow
+└── PeerTooSlow     the peer does not take what we must send
+"""
+
+from node.base.ports import LinkError
+
+
+class PeerBroke(LinkError):
+    """The peer's fault: it is cut off and the reason is logged under its name."""
+
+
+class PeerTooSlow(LinkError):
+    """More waits for the peer than it may hold up; the link is made anew."""

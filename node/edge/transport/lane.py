@@ -1,0 +1,94 @@
+"""The one stream in use with a peer for one purpose, whoever dialled it."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from node.base.ports import LinkError, Members
+from node.base.types import OrgId
+from node.edge.transport.report import Purpose
+from node.edge.transport.session import Link, Session
+from node.edge.transport.stream import FrameStream
+
+S = TypeVar("S", bound=Session)
+
+
+class Lane(Generic[S]):
+    """Holds the current session and decides between two.
+
+    - A session of another run of the peer's process replaces what was there: that run is gone.
+    - Of two that the same side dialled, the newer one stays.
+    - Of two that both sides dialled, the one dialled by the lower organisation stays.
+    """
+
+    def __init__(
+        self,
+        own: OrgId,
+        peer: OrgId,
+        purpose: Purpose,
+        members: Members,
+        make: Callable[[Link, FrameStream], S],
+        on_change: Callable[[bool], None],
+    ) -> None:
+        """`on_change` hears of each session that comes into use or goes out of it."""
+        self.peer = peer
+        self.purpose = purpose
+        self.current: S | None = None
+        self._own = own
+        self._members = members
+        self._make = make
+        self._on_change = on_change
+        self._up = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+
+    async def wait_up(self) -> None:
+        """Until there is a session."""
+        await self._up.wait()
+
+    async def wait_free(self) -> None:
+        """Until there is none."""
+        await self._free.wait()
+
+    async def use(self, link: Link, stream: FrameStream) -> LinkError:
+        """Run a session on the stream until it ends; why it ended, or why it was not wanted."""
+        if self._members.certificate(self.peer) != link.certificate:
+            return LinkError("its certificate changed while the link was made")
+        session = self._make(link, stream)
+        if not self._attach(session):
+            return LinkError("there is a link to this peer already")
+        try:
+            return await session.run()
+        finally:
+            self._detach(session)
+
+    def close(self, reason: LinkError) -> None:
+        """End the current session."""
+        if self.current is not None:
+            self.current.close(reason)
+
+    def _attach(self, session: S) -> bool:
+        old = self.current
+        if old is not None:
+            if not self._replaces(session.link, old.link):
+                return False
+            self._detach(old)
+            old.close(LinkError("another link to the same peer took its place"))
+        self.current = session
+        self._up.set()
+        self._free.clear()
+        self._on_change(True)
+        return True
+
+    def _detach(self, session: S) -> None:
+        if self.current is not session:
+            return
+        self.current = None
+        self._up.clear()
+        self._free.set()
+        self._on_change(False)
+
+    def _replaces(self, new: Link, old: Link) -> bool:
+        if new.instance != old.instance or new.dialled == old.dialled:
+            return True
+        return new.dialled == (self._own < self.peer)

@@ -1,0 +1,52 @@
+"""Every number of the transport: sizes, counts and times. Both ends hold to the same ones."""
+
+PROTOCOL_VERSION = 1
+
+CONTROL_MESSAGE_BYTES_MAX = 2 << 20
+"""A block of 1 MiB with its certificate, or a few smaller ones, and room."""
+CHUNK_BYTES_MAX = 1 << 20
+REQUEST_BYTES_MAX = 64 << 10
+REFUSAL_CHARACTERS_MAX = 500
+HELLO_BYTES_MAX = 1 << 10
+INSTANCE_BYTES = 8
+FRAME_BYTES_MAX = CONTROL_MESSAGE_BYTES_MAX + (64 << 10)
+"""What gRPC itself lets through; the exact limits are checked frame by frame."""
+
+QUEUE_MESSAGES_MAX = 4_096
+QUEUE_BYTES_MAX = 16 << 20
+"""Control messages that wait for one peer. Beyond, it is too slow: the link is cut and made anew."""
+
+FETCHES_PER_PEER_MAX = 8
+"""Requests in flight to one peer, and answers in flight to it; more wait at the asker."""
+CHUNK_OVERHEAD_BYTES = 1 << 10
+"""What a chunk costs besides its body, so that many tiny ones are bounded too."""
+WINDOW_BYTES = 4 * (CHUNK_BYTES_MAX + CHUNK_OVERHEAD_BYTES)
+"""What an answerer may send before the reader has taken it: the most that a slow reader holds per request."""
+CREDIT_BYTES = WINDOW_BYTES // 4
+"""The reader grants what it has taken in steps of this."""
+CHUNKS_QUEUED_MAX = 2
+"""Chunks that wait for the stream at an answerer, over all answers."""
+URGENT_QUEUED_MAX = 256
+"""Requests, credits and cancels that wait for the stream; beyond, the peer reads too slowly."""
+
+HELLO_TIMEOUT_S = 5.0
+BULK_WAIT_S = 5.0
+"""How long a fetch waits for the bulk connection of a peer whose control link is up."""
+FETCH_IDLE_S = 15.0
+"""A fetch gives up when no chunk comes for this long."""
+ANSWER_IDLE_S = 60.0
+"""An answer gives up when its reader takes nothing for this long."""
+HANDSHAKE_GRACE_S = 10.0
+"""A connection that made no call for this long did not get through the handshake (or came for nothing)."""
+
+DIAL_HIGHER_WAIT_S = 0.2
+"""The higher organisation lets the lower one dial first, so that both dial rarely."""
+BACKOFF_FIRST_S = 0.05
+BACKOFF_MAX_S = 2.0
+LINK_PROVEN_S = 2.0
+"""A link that lived this long starts the back-off anew."""
+CLOSE_TIMEOUT_S = 5.0
+
+KEEPALIVE_INTERVAL_MS = 5_000
+KEEPALIVE_TIMEOUT_MS = 5_000
+STREAMS_PER_CONNECTION_MAX = 4

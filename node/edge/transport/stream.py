@@ -1,0 +1,109 @@
+"""One gRPC stream as a pipe of frames: either end, with gRPC's many ways to fail turned into `LinkError`."""
+
+import asyncio
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from node._proto.link_pb2 import Frame, Hello
+from node.base.ports import LinkError
+from node.base.types import OrgId
+from node.edge.transport.credentials import Identity
+from node.edge.transport.errors import PeerBroke
+from node.edge.transport.limits import HELLO_BYTES_MAX, HELLO_TIMEOUT_S, INSTANCE_BYTES, PROTOCOL_VERSION
+from node.edge.transport.report import Purpose, Report
+
+SERVICE = "lepton.Link"
+
+
+class FrameStream:
+    """Reads and writes frames and counts their bytes.
+
+    A read and a write may run together; two of a kind may not. Cancelling either ends the whole call: that is how
+    grpc.aio is made, so only who ends a session cancels them.
+    """
+
+    def __init__(self, call: Any, peer: OrgId, purpose: Purpose, report: Report) -> None:
+        """`call` is a client's stream-stream call or a server's context."""
+        self._call = call
+        self._peer = peer
+        self._purpose = purpose
+        self._report = report
+
+    async def read(self) -> Frame:
+        """The next frame. Raises `LinkError` when the stream is over."""
+        try:
+            frame = await self._call.read()
+        except DecodeError as error:
+            raise PeerBroke("bytes that are no frame") from error
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
+            raise _link_error(error) from error
+        except asyncio.CancelledError as error:
+            raise _unless_ours(error) from error
+        if frame is grpc.aio.EOF:
+            raise LinkError("the peer ended the stream")
+        if not isinstance(frame, Frame):
+            # The client half of grpc.aio answers None for what it cannot parse.
+            raise PeerBroke("bytes that are no frame")
+        self._report.moved(self._peer, self._purpose, False, frame.ByteSize())
+        return frame
+
+    async def write(self, frame: Frame) -> None:
+        """Hand the frame to gRPC, waiting while the peer's window is full. Raises `LinkError`."""
+        try:
+            await self._call.write(frame)
+        except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
+            raise _link_error(error) from error
+        except asyncio.CancelledError as error:
+            raise _unless_ours(error) from error
+        self._report.moved(self._peer, self._purpose, True, frame.ByteSize())
+
+
+async def read_hello(stream: FrameStream) -> Frame:
+    """The peer's first frame. Raises `LinkError`."""
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            return await stream.read()
+    except TimeoutError as error:
+        raise LinkError(f"no hello within {HELLO_TIMEOUT_S:g} s") from error
+
+
+def hello_frame(identity: Identity) -> Frame:
+    """Our first frame."""
+    return Frame(
+        hello=Hello(version=PROTOCOL_VERSION, chain=identity.chain, org=identity.org, instance=identity.instance)
+    )
+
+
+def check_hello(identity: Identity, peer: OrgId, frame: Frame) -> bytes:
+    """The instance that the peer's hello names. Raises `PeerBroke`."""
+    if frame.WhichOneof("kind") != "hello" or frame.ByteSize() > HELLO_BYTES_MAX:
+        raise PeerBroke("its first frame is no hello")
+    hello = frame.hello
+    if hello.version != PROTOCOL_VERSION:
+        raise PeerBroke(f"its hello names version {hello.version} of the protocol, ours is {PROTOCOL_VERSION}")
+    if hello.chain != identity.chain:
+        raise PeerBroke("its hello names another chain")
+    if hello.org != peer:
+        raise PeerBroke("its hello names another organisation than its call")
+    if len(hello.instance) != INSTANCE_BYTES:
+        raise PeerBroke(f"its hello names an instance of {len(hello.instance)} bytes, not {INSTANCE_BYTES}")
+    return hello.instance
+
+
+def _link_error(error: Exception) -> LinkError:
+    if isinstance(error, grpc.aio.AioRpcError):
+        text = f"{error.code().name.lower()}: {error.details()}"
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return PeerBroke(text)
+        return LinkError(text)
+    return LinkError(str(error) or type(error).__name__)
+
+
+def _unless_ours(error: asyncio.CancelledError) -> BaseException:
+    """A cancelled task stays cancelled; a call that gRPC cancelled is a link that ended."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        return error
+    return LinkError("the call was cancelled")

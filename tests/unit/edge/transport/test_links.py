@@ -1,0 +1,77 @@
+"""Control links over real sockets and real TLS: up, in order, one per pair, and back after a restart."""
+
+from node.base.types import OrgId
+
+A, B, C, D = (OrgId(name) for name in "abcd")
+
+
+async def test_four_members_link_up_and_messages_keep_their_order(parties):
+    network = await parties.network("a", "b", "c", "d")
+
+    for party in network:
+        for peer in network:
+            if peer is not party:
+                for number in range(50):
+                    party.transport.send(peer.org, f"{party.org} {number}".encode())
+
+    for party in network:
+        await party.heard.until(lambda party=party: len(party.heard.messages) == 150)
+        for peer in network:
+            if peer is not party:
+                came = [message for org, message in party.heard.messages if org == peer.org]
+                assert came == [f"{peer.org} {number}".encode() for number in range(50)]
+
+
+async def test_a_link_is_reported_up_before_its_first_message(parties):
+    a, b = await parties.network("a", "b")
+
+    a.transport.send(B, b"x" * 1_000_000)
+    await b.heard.until(lambda: bool(b.heard.messages))
+
+    assert b.heard.links[0] == (A, True)
+    assert b.heard.messages == [(A, b"x" * 1_000_000)]
+
+
+async def test_one_side_that_can_dial_is_enough(parties):
+    a, b = await parties.start("a"), await parties.start("b")
+    parties.introduce(a, b, dial=False)
+
+    b.members.where[A] = (f"127.0.0.1:{a.transport.bound_port}",)
+    await b.linked(a)
+    await a.linked(b)
+    a.transport.send(B, b"from the dialled side")
+    await b.heard.until(lambda: bool(b.heard.messages))
+
+    assert b.heard.messages == [(A, b"from the dialled side")]
+
+
+async def test_a_peer_that_restarts_is_linked_again(parties):
+    a, b = await parties.network("a", "b")
+    port = b.transport.bound_port
+
+    await b.transport.close()
+    await a.heard.until(lambda: (B, False) in a.heard.links)
+    assert a.transport.connected() == frozenset()
+    a.transport.send(B, b"to nobody: dropped")
+    again = await parties.start("b", listen=f"127.0.0.1:{port}")
+    parties.introduce(a, again)
+    await a.linked(again)
+    await again.linked(a)
+    a.transport.send(B, b"hello again")
+    await again.heard.until(lambda: bool(again.heard.messages))
+
+    assert again.heard.messages == [(A, b"hello again")]
+    assert a.heard.links[:2] == [(B, True), (B, False)]
+    assert a.heard.links[-1] == (B, True)
+
+
+async def test_traffic_is_counted_by_peer_and_purpose(parties):
+    a, b = await parties.network("a", "b")
+    before = a.transport.traffic(B)
+
+    a.transport.send(B, bytes(10_000))
+    await b.heard.until(lambda: bool(b.heard.messages))
+
+    assert 10_000 <= a.transport.traffic(B).control_sent - before.control_sent < 10_050
+    assert b.transport.traffic(A).control_received >= 10_000
+    assert a.transport.traffic(C).control_sent == 0
