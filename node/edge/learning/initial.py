@@ -10,6 +10,7 @@ import numpy as np
 from node.edge.learning.preparation import Preparation
 from node.edge.learning.recipe import Logistic
 
+_BLOCK = 2**18
 _TAG = b"lepton initial parameters 1\0"
 
 
@@ -26,9 +27,13 @@ def initial_parameters(preparation: Preparation) -> bytes:
             continue
         seed = _TAG + preparation.recipe.seed.to_bytes(8, "big") + tensor.name.encode()
         stream = hashlib.shake_256(seed).digest(4 * tensor.length)
-        whole = (np.frombuffer(stream, "<u4") >> 8).astype(np.int32) - 2**23
-        values = whole.astype("<f4") * np.float32(2.0 ** (_bound_exponent(tensor.shape[1]) - 23))
-        parts.append(values.astype("<f4").tobytes())
+        values = np.empty(tensor.length, "<f4")
+        unit = np.float32(2.0 ** (_bound_exponent(tensor.shape[1]) - 23))
+        # Block by block, so that a large model takes no several times its size in between.
+        for start in range(0, tensor.length, _BLOCK):
+            words = np.frombuffer(stream, "<u4", min(_BLOCK, tensor.length - start), 4 * start)
+            values[start : start + _BLOCK] = ((words >> 8).astype(np.int32) - 2**23).astype("<f4") * unit
+        parts.append(values.tobytes())
     return b"".join(parts)
 
 
