@@ -6,7 +6,8 @@ replica's own `wake_at`. What a block brought is told to `on_commit`, once, afte
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import TypeVar
 
 from node.base.ports import Clock, Store, TransactionRecord, Transport, VoteLog
 from node.base.types import Digest, Heard, Height, OrgId, Transaction
@@ -28,6 +29,8 @@ from node.engine.replica import (
     Submitted,
     Tick,
 )
+
+T = TypeVar("T")
 
 INBOX_PER_PEER_MAX = 4_096
 """Messages of one peer that wait; more are dropped, and the peer's own retries bring them again."""
@@ -182,10 +185,6 @@ class Engine:
         return Committed(height)
 
 
-def _resolve(waiter: "asyncio.Future[object]", value: object) -> None:
+def _resolve(waiter: asyncio.Future[T], value: T) -> None:
     if not waiter.done():
         waiter.set_result(value)
-
-
-Submit = Callable[[str, str, bytes], Awaitable[Digest]]
-"""(contract, method, payload) -> the id of the transaction that was signed and handed in."""

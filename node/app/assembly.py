@@ -1,0 +1,190 @@
+"""Assembles one member from the disk up. The only place that names every concrete class but the transport's.
+
+The same assembly runs in the daemon (`daemon`) and, N times, in one process (`node.testing`).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from node.app.backend import Backend
+from node.app.commitments import kept
+from node.app.members import LedgerMembers
+from node.app.settings import Folder
+from node.base.crypto import verify
+from node.base.ports import BulkServer, OnLink, OnMessage, Transport
+from node.base.types import Digest, Genesis, Height, OrgId, chain_id
+from node.edge.learning.learner import ProcessLearner
+from node.edge.storage import FileSealer, FileVoteLog, NodeKeys, SqliteStore, make_private_folder
+from node.edge.telemetry import SystemClock, SystemEntropy
+from node.engine.loop import Engine
+from node.engine.replica import Replica
+from node.engine.submitter import Submitter
+from node.engine.training import TrainingEngine
+from node.ledger.genesis import genesis_writes
+from node.ledger.system import nonce_window
+
+log = structlog.get_logger()
+
+
+class RunningTransport(Transport, Protocol):
+    """A transport with a beginning and an end."""
+
+    async def start(self) -> None:
+        """Listen and begin to dial."""
+        ...
+
+    async def close(self) -> None:
+        """Cut every link; returns when nothing of it is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a transport is connected to inside the member."""
+
+    members: LedgerMembers
+    on_message: OnMessage
+    on_link: OnLink
+    bulk_server: BulkServer
+
+
+MakeTransport = Callable[[Wiring], RunningTransport]
+
+
+class MemberNode:
+    """One member: opened, running, closed. Every part that was opened is closed, in the opposite order."""
+
+    engine: Engine
+    backend: Backend
+    training: TrainingEngine
+    transport: RunningTransport
+    store: SqliteStore
+
+    def __init__(
+        self, folder: Folder, org: OrgId, keys: NodeKeys, genesis: Genesis, make_transport: MakeTransport
+    ) -> None:
+        self.org = org
+        self.chain = chain_id(genesis.body)
+        self._folder = folder
+        self._keys = keys
+        self._genesis = genesis
+        self._make_transport = make_transport
+        self._log = log.bind(org=org)
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Open the disk, assemble, begin to listen. Raises `OSError`, and closes what was opened."""
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def run(self) -> None:
+        """Take inputs and train until cancelled. Raises `OSError` when the disk refuses."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.engine.run())
+            group.create_task(self.training.run())
+
+    async def close(self) -> None:
+        """Close everything, the disk last."""
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        for place in (self._folder.models, self._folder.inputs, self._folder.approvals):
+            make_private_folder(place)
+        vote_log = FileVoteLog.open(self._folder.votes, self.chain)
+        self._stack.push_async_callback(vote_log.close)
+        self.store = await SqliteStore.open(self._folder.ledger, self.chain, genesis_writes(self._genesis))
+        self._stack.push_async_callback(self.store.close)
+        self._assemble(vote_log)
+        self._stack.push_async_callback(self.training.close)
+        await self.transport.start()
+        self._stack.push_async_callback(self.transport.close)
+
+    def _assemble(self, vote_log: FileVoteLog) -> None:
+        clock, entropy, members = SystemClock(), SystemEntropy(), LedgerMembers(self.store.state)
+        replica = Replica(
+            org=self.org,
+            genesis=self._genesis,
+            signer=self._keys.signer,
+            verify=verify,
+            state=self.store.state,
+            chain=self.store.chain,
+            vote_log=vote_log.entries(),
+        )
+        self.transport = self._make_transport(
+            Wiring(
+                members,
+                on_message=lambda peer, message: self.engine.peer_sent(peer, message),
+                on_link=self._link_changed,
+                bulk_server=lambda peer, request: self.training.serve(peer, request),
+            )
+        )
+        self.engine = Engine(
+            replica,
+            self.store,
+            vote_log,
+            self.transport,
+            clock,
+            on_commit=self._committed,
+            on_heard=lambda peer, heard: self.training.on_heard(peer, heard),
+            on_fault=lambda peer, reason: self._log.warning("peer fault", peer=peer, reason=reason),
+        )
+        submitter = Submitter(
+            self.org,
+            self.chain,
+            self._keys.signer,
+            clock,
+            highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
+            hand_in=self.engine.submit,
+        )
+        learner = ProcessLearner(self.org)
+        self.training = TrainingEngine(
+            org=self.org,
+            learner=learner,
+            transport=self.transport,
+            members=members,
+            state=self.store.state,
+            clock=clock,
+            entropy=entropy,
+            submit=submitter.submit,
+            data_path=self._data_path,
+            sealer=FileSealer(self._keys.data_key),
+            data_key=self._keys.data_key,
+            models=self._folder.models,
+            inputs=self._folder.inputs,
+        )
+        self.backend = Backend(
+            self.org,
+            self._genesis.body.name,
+            self.chain,
+            self._folder,
+            engine=self.engine,
+            store=self.store,
+            transport=self.transport,
+            submitter=submitter,
+            learner=learner,
+            training=self.training,
+            entropy=entropy,
+            members=members.orgs,
+        )
+
+    def _link_changed(self, peer: OrgId, up: bool) -> None:
+        self._log.info("link up" if up else "link down", peer=peer)
+        self.engine.link_changed(peer, up)
+
+    def _committed(self, height: Height) -> None:
+        self._log.debug("block", height=height)
+        self.backend.committed(height)
+        self.training.on_block()
+
+    def _data_path(self, job: Digest) -> Path | None:
+        committed = kept(self._folder.approvals, job.hex())
+        return None if committed is None else self._folder.root / committed.path
