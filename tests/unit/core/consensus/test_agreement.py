@@ -1,0 +1,157 @@
+"""Members that agree: the usual way, over rounds, and with locks."""
+
+import pytest
+
+from node.base.types import OrgId, PreparedBlock, Proposal, RoundChange, Vote, VoteKind, header_digest
+from node.testing.council import Council
+
+
+def digests(council: Council) -> set[bytes]:
+    return {decision.block.digest for decision in council.decided.values()}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 10, 13])
+def test_all_decide_in_round_0(n):
+    council = Council(n)
+
+    council.work()
+
+    assert len(council.decided) == n
+    assert len(digests(council)) == 1
+    assert all(decision.certificate.round == 0 for decision in council.decided.values())
+    assert not council.faults
+
+
+def test_without_work_nobody_signs_or_waits():
+    council = Council(4)
+
+    assert not council.sent
+    assert all(machine.wake_at is None for machine in council.machines.values())
+
+
+def test_one_active_member_does_not_start_the_others_timers_but_two_do():
+    council = Council(4)
+    first, second = council.forge.orgs[2:]
+
+    council.work(first)
+    council.pass_time()
+
+    waiting = [org for org, machine in council.machines.items() if machine.wake_at is not None]
+    assert waiting == [first]
+    council.work(second)
+    council.pass_time()
+    assert all(org in council.decided or council.machines[org].wake_at is not None for org in council.forge.orgs)
+
+
+def test_a_silent_proposer_costs_one_round():
+    council = Council(4)
+    silent = council.forge.proposer(0)
+    council.deliver = lambda sender, receiver, message: silent not in (sender, receiver)
+
+    council.work()
+    council.pass_time()
+
+    assert set(council.decided) == set(council.forge.orgs) - {silent}
+    assert {decision.certificate.round for decision in council.decided.values()} == {1}
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4, 5])
+def test_a_re_proposal_keeps_the_digest(rounds):
+    # besu#7875: a round inside the block's hash made a re-proposal invalid.
+    council = Council(4)
+    silenced = {"commits": True}
+
+    def deliver(sender: OrgId, receiver: OrgId, message: object) -> bool:
+        return not (silenced["commits"] and isinstance(message, Vote) and message.kind is VoteKind.COMMIT)
+
+    council.deliver = deliver
+    council.work()
+    for _ in range(rounds - 1):
+        council.pass_time()
+    silenced["commits"] = False
+    council.pass_time()
+
+    proposals = [message for _, message in council.sent if isinstance(message, Proposal)]
+    assert [proposal.round for proposal in proposals] == list(range(rounds + 1))
+    assert len({header_digest(proposal.header) for proposal in proposals}) == 1
+    assert len(council.decided) == 4
+    assert digests(council) == {header_digest(proposals[0].header)}
+    assert {proposal.header.author for proposal in proposals} == {council.forge.proposer(0)}
+
+
+def test_two_locks_end_in_a_decision():
+    # quorum#305 (IBFT 1): members lock different blocks and never unlock.
+    council = Council(4)
+    a, _, _, d = council.forge.orgs
+
+    def only(*lucky: OrgId):
+        def deliver(sender: OrgId, receiver: OrgId, message: object) -> bool:
+            if isinstance(message, Vote) and message.kind is VoteKind.PREPARE:
+                return receiver in lucky
+            if isinstance(message, PreparedBlock):
+                return False
+            return not isinstance(message, Vote)
+
+        return deliver
+
+    # Round 0: only `a` sees a quorum of prepares, and locks.
+    council.deliver = only(a)
+    council.work()
+    first = {org for org in council.forge.orgs if any(isinstance(m, PreparedBlock) for m in council.logs[org])}
+    # Round 1: without the round change of `a`, a fresh block; only `d` locks it.
+    withhold_a = only(d)
+    council.deliver = lambda s, r, m: withhold_a(s, r, m) and not (s == a and isinstance(m, RoundChange))
+    council.pass_time()
+    locks = {
+        org: [m for m in council.logs[org] if isinstance(m, PreparedBlock)][-1].block.digest
+        for org in council.forge.orgs
+        if any(isinstance(m, PreparedBlock) for m in council.logs[org])
+    }
+    assert first == {a}
+    assert set(locks) == {a, d}
+    assert locks[a] != locks[d]
+
+    council.deliver = lambda sender, receiver, message: True
+    for _ in range(6):
+        if len(council.decided) < 4:
+            council.pass_time()
+
+    assert len(council.decided) == 4
+    # The higher lock wins.
+    assert digests(council) == {locks[d]}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7])
+def test_all_restart_after_every_lock_and_decide_the_locked_block(n):
+    council = Council(n)
+    council.deliver = lambda s, r, m: not (isinstance(m, Vote) and m.kind is VoteKind.COMMIT)
+    council.work()
+    locked = {
+        message.block.digest for log in council.logs.values() for message in log if isinstance(message, PreparedBlock)
+    }
+    council.decided.clear()
+
+    council.deliver = lambda sender, receiver, message: True
+    for org in council.forge.orgs:
+        council.restart(org)
+    council.settle()
+
+    # Whoever decides first no longer repeats its votes; the others get the block by catch-up, not in play here.
+    assert len(locked) == 1
+    assert council.decided
+    assert digests(council) == locked
+
+
+def test_timeouts_double_up_to_the_cap():
+    council = Council(4)
+    council.deliver = lambda sender, receiver, message: False
+    council.work()
+    machine = council.machines[council.forge.orgs[2]]
+    waits = []
+    for _ in range(8):
+        wake_at = machine.wake_at
+        assert wake_at is not None
+        waits.append(wake_at - council.now.mono_ms)
+        council.pass_time()
+
+    assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000, 16_000]
