@@ -9,6 +9,7 @@ stand where they should (RFC 6962, section 2.1).
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -139,21 +140,25 @@ def open_update_chunk(data: bytes, root: Digest, leaves: int, start: int, stop: 
 class Result:
     """The sum over one range, with its leaves hashed."""
 
-    def __init__(self, values: Int32s) -> None:
-        """`values` are whole leaves; none for an empty range."""
+    def __init__(self, values: Int32s, root: Digest | None = None) -> None:
+        """`values` are whole leaves, none for an empty range; `root` is given where it was checked already."""
         assert values.size % LEAF_VALUES == 0
         self.values = values
-        self._tree = MerkleTree(_plain_hashes(values))
+        self._root = root
+
+    @cached_property
+    def _tree(self) -> MerkleTree:
+        return MerkleTree(_plain_hashes(self.values))
 
     @property
     def root(self) -> Digest:
         """What the ledger holds."""
-        return Digest(self._tree.root)
+        return self._root if self._root is not None else Digest(self._tree.root)
 
     @property
     def leaves(self) -> int:
         """How many leaves the range has."""
-        return len(self._tree)
+        return self.values.size // LEAF_VALUES
 
     def chunk(self, start: int, stop: int) -> bytes:
         """The byte form of a chunk with the leaves [start, stop) of the range."""

@@ -75,16 +75,6 @@ class AveragingRound:
         """When `Tick` is due, on the monotonic clock."""
         return self._wake_at
 
-    @property
-    def working(self) -> tuple[Work, ...]:
-        """What is under way."""
-        return tuple(self._running)
-
-    @property
-    def finished(self) -> bool:
-        """Whether this member has made the new model of its training round."""
-        return any(isinstance(work, Apply) for work in self._done)
-
     def step(self, input_: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what to do, in order."""
         effects: list[Effect] = []
@@ -155,6 +145,10 @@ class AveragingRound:
                 return self._preparing(job, record)
             case Phase.REDUCING:
                 return self._reducing(job, record)
+            case Phase.CLOSED if record.training_round == 0:
+                # The others were faster: what is under way is brought to its end, nothing new begins.
+                works, _ = self._preparing(job, record)
+                return [work for work in works if work in self._running], []
             case Phase.CLOSING | Phase.CLOSED:
                 return self._closing(job, record)
             case _:

@@ -64,5 +64,11 @@ class Running:
     holdings: Holdings
     tasks: dict[Work, asyncio.Task[None]] = field(default_factory=dict)
     applied: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its new model is on this member's disk."""
     moved_ms: int = 0
     """When the last byte or step of it came, on the monotonic clock."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any of its works is under way."""
+        return any(not task.done() for task in self.tasks.values())
