@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from typing import Never
 
 from node._proto.link_pb2 import Cancel, Chunk, Credit, End, Frame, Request
 from node._proto.link_pb2 import Refusal as RefusalFrame
@@ -242,7 +243,7 @@ class BulkSession(Session):
         self._chunks.append(frame)
         self._work.set()
 
-    async def _write(self) -> None:
+    async def _write(self) -> Never:
         while True:
             await self._work.wait()
             self._work.clear()

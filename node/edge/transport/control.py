@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Never
 
 from node._proto.link_pb2 import Frame
 from node.base.ports import LinkError, OnMessage
@@ -37,7 +38,7 @@ class ControlSession(Session):
             raise PeerBroke(f"a message of {len(frame.message)} bytes, {CONTROL_MESSAGE_BYTES_MAX} are allowed")
         self._on_message(self.link.peer, frame.message)
 
-    async def _write(self) -> None:
+    async def _write(self) -> Never:
         while True:
             await self._work.wait()
             self._work.clear()

@@ -9,8 +9,9 @@ REQUEST_BYTES_MAX = 64 << 10
 REFUSAL_CHARACTERS_MAX = 500
 HELLO_BYTES_MAX = 1 << 10
 INSTANCE_BYTES = 8
-FRAME_BYTES_MAX = CONTROL_MESSAGE_BYTES_MAX + (64 << 10)
-"""What gRPC itself lets through; the exact limits are checked frame by frame."""
+FRAME_BYTES_MAX = 2 * CONTROL_MESSAGE_BYTES_MAX
+"""What gRPC itself lets through. The exact limits are checked frame by frame, so that a breach is logged under its
+name; beyond this one gRPC's core ends the call and does not say why."""
 
 QUEUE_MESSAGES_MAX = 4_096
 QUEUE_BYTES_MAX = 16 << 20

@@ -3,6 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, Never
 
 from node._proto.link_pb2 import Frame
 from node.base.ports import LinkError
@@ -40,50 +41,44 @@ class Session(ABC):
 
     async def run(self) -> LinkError:
         """Read and write until the end; why it ended."""
+        # No TaskGroup: on Python 3.11 one that ends by an error of its own loses track of cancellations from outside.
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self._read()), loop.create_task(self._write())]
         reason = LinkError("the link ended")
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read())
-                group.create_task(self._write())
-                group.create_task(self._wait_for_close())
-        except* LinkError as errors:
-            reason = _first(errors)
+            ends: list[asyncio.Future[Any]] = [*tasks, self._closing]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            reason = self._reason(tasks)
         finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._finish(reason)
-        # A group that ends by an error of its own drops a cancellation that comes at the same moment.
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
         return reason
 
-    async def _read(self) -> None:
+    def _reason(self, tasks: list[asyncio.Task[Never]]) -> LinkError:
+        """What ended the session; raises what is no fault of the link but a bug of ours."""
+        if self._closing.done():
+            return self._closing.result()
+        errors = [error for task in tasks if task.done() and (error := task.exception()) is not None]
+        # A stream that broke is told by both; the peer's fault only by the one that saw it.
+        errors.sort(key=lambda error: type(error) is LinkError)
+        if isinstance(errors[0], LinkError):
+            return errors[0]
+        raise errors[0]
+
+    async def _read(self) -> Never:
         while True:
             self._receive(await self._stream.read())
-
-    async def _wait_for_close(self) -> None:
-        raise await self._closing
 
     @abstractmethod
     def _receive(self, frame: Frame) -> None:
         """Take one frame, without waiting. Raises `PeerBroke`."""
 
     @abstractmethod
-    async def _write(self) -> None:
+    async def _write(self) -> Never:
         """Write what waits, for ever."""
 
     @abstractmethod
     async def _finish(self, reason: LinkError) -> None:
         """Release what the session holds."""
-
-
-def _first(errors: BaseExceptionGroup[LinkError]) -> LinkError:
-    """The cause among what several tasks say of one end: ours or the peer's fault before a broken stream."""
-    leaves: list[LinkError] = []
-    waiting: list[BaseException] = [errors]
-    while waiting:
-        error = waiting.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)
-        elif isinstance(error, LinkError):
-            leaves.append(error)
-    return next((leaf for leaf in leaves if type(leaf) is not LinkError), leaves[0])
