@@ -20,6 +20,9 @@ CACHE_KIB = 8_192
 WAIT_S = 5.0
 """How long a locked database is waited for."""
 
+# A changed byte may also turn a column's kind or make text of SQLite's own messages that is not UTF-8.
+_TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+
 T = TypeVar("T")
 
 
@@ -35,11 +38,11 @@ class SqliteReader:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
             self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             found = dict(self._connection.execute("SELECT key, value FROM meta"))
-        except sqlite3.Error as error:
+        except _TROUBLE as error:
             raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
         if found.get("schema") != SCHEMA:
             raise StoreForeign(f"{path} has the layout {found.get('schema')}, this version reads {SCHEMA}")
-        self._chain_id = bytes(found.get("chain") or b"")
+        self._chain_id = self._blob(found.get("chain"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -63,7 +66,7 @@ class SqliteReader:
     def height(self) -> Height:
         """The height of the last committed block; 0 with none."""
         ((height,),) = self._rows("SELECT max(height) FROM blocks", ())
-        return Height(height or 0)
+        return Height(int(height or 0))
 
     def block(self, height: Height) -> CertifiedBlock | None:
         """The block at `height` with its certificate."""
@@ -101,17 +104,19 @@ class SqliteReader:
             return None
         ((digest, block, certificate),) = rows
         receipts = self._rows("SELECT idx, receipt FROM receipts WHERE height = ? ORDER BY idx", (height,))
-        index = self._rows("SELECT idx, id FROM transactions WHERE height = ? ORDER BY idx", (height,))
-        for words, entries in (("receipts", receipts), ("transactions", index)):
-            if [at for at, _ in entries] != list(range(len(entries))):
-                raise StoreDamaged(f"the {words} of height {height} are not numbered from 0 on")
+        if [at for at, _ in receipts] != list(range(len(receipts))):
+            raise StoreDamaged(f"the receipts of height {height} are not numbered from 0 on")
         return StoredBlock(
-            bytes(digest),
-            bytes(block),
-            bytes(certificate),
-            tuple(bytes(receipt) for _, receipt in receipts),
-            tuple(bytes(id_) for _, id_ in index),
+            self._blob(digest),
+            self._blob(block),
+            self._blob(certificate),
+            tuple(self._blob(receipt) for _, receipt in receipts),
         )
+
+    def stored_place(self, id_: Digest) -> tuple[int, int] | None:
+        """Height and index that the index of transactions has for this one."""
+        rows = self._rows("SELECT height, idx FROM transactions WHERE id = ?", (id_,))
+        return rows[0] if rows else None
 
     def stored_counts(self) -> tuple[int, int, int]:
         """How many blocks, receipts and indexed transactions there are in all."""
@@ -133,35 +138,38 @@ class SqliteReader:
     def _value(self, query: str, key: bytes) -> bytes | None:
         try:
             row = self._connection.execute(query, (key,)).fetchone()
-        except sqlite3.Error as error:
+        except _TROUBLE as error:
             raise self._damaged(error) from error
-        if row is None:
-            return None
-        value: bytes = row[0]
-        return value
+        return None if row is None else self._blob(row[0])
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
         try:
             return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except _TROUBLE as error:
             raise self._damaged(error) from error
 
     def _pairs(self, query: str, values: Sequence[Any]) -> Iterator[tuple[bytes, bytes]]:
         try:
-            yield from self._connection.execute(query, values)
-        except sqlite3.Error as error:
+            for key, value in self._connection.execute(query, values):
+                yield self._blob(key), self._blob(value)
+        except _TROUBLE as error:
             raise self._damaged(error) from error
 
-    def _decoded(self, kind: type[T], stored: bytes, height: int) -> T:
+    def _blob(self, value: object) -> bytes:
+        if not isinstance(value, bytes):
+            raise self._damaged("a value is not of the kind that was written")
+        return value
+
+    def _decoded(self, kind: type[T], stored: object, height: int) -> T:
         try:
-            return decode(kind, stored)
-        except (DecodeError, TypeError) as error:
+            return decode(kind, self._blob(stored))
+        except DecodeError as error:
             raise StoreDamaged(
                 f"the {kind.__name__.lower()} at height {height} in {self._path} is damaged: "
                 "stop the member and run `lepton chain verify`"
             ) from error
 
-    def _damaged(self, error: sqlite3.Error) -> StoreDamaged:
+    def _damaged(self, error: Exception | str) -> StoreDamaged:
         return StoreDamaged(f"cannot read {self._path} ({error}): stop the member and run `lepton chain verify`")
 
 

@@ -38,7 +38,6 @@ _TABLES = (
     "CREATE TABLE receipts (height INTEGER NOT NULL, idx INTEGER NOT NULL, receipt BLOB NOT NULL,"
     " PRIMARY KEY (height, idx)) WITHOUT ROWID",
     "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX transactions_by_height ON transactions (height, idx)",
     "CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE nodes (path BLOB PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID",
 )

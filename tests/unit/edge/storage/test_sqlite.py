@@ -234,7 +234,7 @@ def test_any_flipped_byte_of_a_block_is_named_by_height(
         ("DELETE FROM receipts WHERE height = 4", 4),
         ("INSERT INTO receipts VALUES (99, 0, x'00')", BLOCKS),
         ("UPDATE transactions SET id = zeroblob(32) WHERE height = 2 AND idx = 0", 2),
-        ("UPDATE transactions SET height = 1 WHERE height = 2 AND idx = 0", 1),
+        ("UPDATE transactions SET height = 1 WHERE height = 2 AND idx = 0", 2),
         ("INSERT INTO transactions VALUES (zeroblob(32), 99, 0)", BLOCKS),
         ("DELETE FROM blocks WHERE height = 3", 3),
         ("UPDATE blocks SET height = 1000 WHERE height = 5", 5),
