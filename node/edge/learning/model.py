@@ -7,6 +7,7 @@ come and go as the flat little-endian float32 vector that the preparation lays o
 import hashlib
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import assert_never
 
@@ -23,6 +24,8 @@ from node.edge.learning.recipe import Training
 from node.edge.learning.table import Floats
 
 _PREDICT_ROWS = 65_536
+_SILENCE_S = 5.0
+"""Within a long epoch, how often it is said that training goes on."""
 
 
 class Network(nn.Module):
@@ -89,12 +92,16 @@ def train(
     mean = math.nan
     for epoch, batches in zip(range(1, training.epochs + 1), orders, strict=False):
         total = 0.0
+        told_s = time.monotonic()
         for batch in batches:
             rows = slice(None) if batch is None else batch
             loss = nn.functional.binary_cross_entropy_with_logits(network(inputs[rows]), truth[rows], pos_weight=weight)
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             total += loss.item() * len(truth[rows])
+            if time.monotonic() - told_s > _SILENCE_S:
+                told_s = time.monotonic()
+                progress(f"epoch {epoch} of {training.epochs}")
         mean = total / len(labels)
         if not math.isfinite(mean):
             raise LearnerError(
