@@ -263,7 +263,7 @@ class Learner(Protocol):
         base: bytes,
         progress: Callable[[str], None],
     ) -> Trained:
-        """Train from `base` for the recipe's local epochs; `progress` hears one short line per epoch at most."""
+        """Train from `base` for the recipe's local epochs; `progress` hears a short line per epoch, or more."""
         ...
 
     def model_file(self, preparation: bytes, parameters: bytes) -> bytes:
