@@ -103,16 +103,17 @@ class CatchUp:
         if self._fetched_from == peer:
             self._fetched.clear()
 
-    def next_request(self, now_ms: int) -> tuple[OrgId, BlocksRequest, OrgId | None] | None:
-        """Whom to ask for what now, and who did not answer in time; None when there is nothing to ask."""
-        silent: OrgId | None = None
-        if self._asked is not None:
-            if now_ms < self._asked.until_ms:
-                return None
-            silent = self._asked.peer
-            self._shun(silent, now_ms)
-            self._asked = None
-        if self._fetched:
+    def give_up(self, now_ms: int) -> OrgId | None:
+        """The peer that has not answered in time, if there is one; it is asked nothing for a while."""
+        if self._asked is None or now_ms < self._asked.until_ms:
+            return None
+        silent = self._asked.peer
+        self._shun(silent, now_ms)
+        return silent
+
+    def next_request(self, now_ms: int) -> tuple[OrgId, BlocksRequest] | None:
+        """Whom to ask for what now; None when there is nothing to ask, or an answer is still awaited."""
+        if self._asked is not None or self._fetched:
             return None
         peer = self._choose(now_ms)
         if peer is None:
@@ -121,7 +122,7 @@ class CatchUp:
         request = BlocksRequest(Height(self.height + 1), count)
         self._asked = _Asked(peer, request, now_ms + ANSWER_MS_MAX)
         self._last_peer = peer
-        return peer, request, silent
+        return peer, request
 
     def _choose(self, now_ms: int) -> OrgId | None:
         able = [

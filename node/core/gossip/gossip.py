@@ -200,12 +200,12 @@ class Gossip:
         if found is not None and self._applying != found[1].block.header.height:
             self._applying = found[1].block.header.height
             effects.append(Apply(*found))
+        silent = self._catch_up.give_up(now.mono_ms)
+        if silent is not None:
+            effects.append(PeerFault(silent, "did not answer a request for blocks"))
         request = self._catch_up.next_request(now.mono_ms)
         if request is not None:
-            peer, message, silent = request
-            if silent is not None:
-                effects.append(PeerFault(silent, "did not answer a request for blocks"))
-            effects.append(Send(peer, message))
+            effects.append(Send(*request))
         return effects
 
     def _advance(self, tip: Tip, now: Instant) -> list[Effect]:

@@ -1,0 +1,257 @@
+"""Tips, catch-up, fan-out and bodies: whom this member asks, and whom it stops asking."""
+
+from node.base.types import (
+    BlocksRequest,
+    BlocksResponse,
+    BodiesRequest,
+    CertifiedBlock,
+    Digest,
+    Height,
+    Instant,
+    OrgId,
+    Signature,
+    Tip,
+    Transaction,
+    TransactionBody,
+    VoteKind,
+)
+from node.core import gossip
+from node.core.gossip.catch_up import ANSWER_MS_MAX, GRACE_MS, SHUN_MS
+from node.core.gossip.gossip import EAGER_PEERS, REPEAT_MS
+from node.testing.council import Forge
+
+ME, A, B, C = (OrgId(name) for name in ("me", "a", "b", "c"))
+HEAD = Digest(bytes(32))
+
+
+def at(mono_ms: int) -> Instant:
+    return Instant(mono_ms, 0)
+
+
+def tip(height: int, mark: int = 0) -> Tip:
+    return Tip(Height(height), Digest(bytes([mark]) * 32))
+
+
+def linked(*peers: OrgId, height: int = 0) -> gossip.Gossip:
+    machine = gossip.Gossip(ME)
+    machine.step(gossip.Advanced(Height(height), HEAD), now=at(0))
+    for peer in peers:
+        machine.step(gossip.Linked(peer, True), now=at(0))
+    return machine
+
+
+def blocks(start: int, count: int) -> tuple[CertifiedBlock, ...]:
+    found = []
+    for height in range(start, start + count):
+        forge = Forge(4)
+        forge.height = Height(height)
+        block = forge.block(forge.proposer(0))
+        found.append(CertifiedBlock(block, forge.certificate(block, 0, VoteKind.COMMIT)))
+    return tuple(found)
+
+
+def requests(effects: list[gossip.Effect]) -> list[tuple[OrgId, BlocksRequest]]:
+    return [(e.peer, e.message) for e in effects if isinstance(e, gossip.Send) and isinstance(e.message, BlocksRequest)]
+
+
+def faults(effects: list[gossip.Effect]) -> list[OrgId]:
+    return [e.peer for e in effects if isinstance(e, gossip.PeerFault)]
+
+
+def test_a_new_link_hears_the_tip_and_own_pending_transactions():
+    machine = linked(height=3)
+
+    effects = machine.step(gossip.Linked(A, True), now=at(1))
+
+    assert effects == [gossip.Send(A, Tip(Height(3), HEAD)), gossip.SendPending(A, own_only=True)]
+
+
+def test_a_new_block_is_told_to_all():
+    machine = linked(A, B)
+
+    effects = machine.step(gossip.Advanced(Height(1), HEAD), now=at(1))
+
+    assert effects == [gossip.Send(A, Tip(Height(1), HEAD)), gossip.Send(B, Tip(Height(1), HEAD))]
+
+
+def test_far_behind_asks_at_once_one_behind_after_a_grace():
+    machine = linked(A, B)
+
+    assert requests(machine.step(gossip.TipReceived(A, tip(1)), now=at(10))) == []
+    assert machine.wake_at == 10 + GRACE_MS
+    assert requests(machine.step(gossip.Tick(), now=at(10 + GRACE_MS))) == [(A, BlocksRequest(Height(1), 1))]
+
+    machine = linked(A, B)
+    effects = machine.step(gossip.TipReceived(B, tip(200)), now=at(10))
+    assert requests(effects) == [(B, BlocksRequest(Height(1), gossip.BLOCKS_PER_REQUEST_MAX))]
+
+
+def test_fetched_blocks_are_applied_one_after_the_other():
+    machine = linked(A)
+    machine.step(gossip.TipReceived(A, tip(3)), now=at(10))
+    one, two, three = blocks(1, 3)
+
+    first = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), (one, two, three))), now=at(20))
+    again = machine.step(gossip.Tick(), now=at(21))
+    second = machine.step(gossip.Advanced(Height(1), HEAD), now=at(30))
+
+    assert first == [gossip.Apply(A, one)]
+    assert again == []
+    assert second == [gossip.Apply(A, two)]
+
+
+def test_a_block_that_agreement_brought_first_is_not_applied_again():
+    # SmartBFT#484, #570: one block by sync and by agreement.
+    machine = linked(A)
+    machine.step(gossip.TipReceived(A, tip(3)), now=at(10))
+    machine.step(gossip.Advanced(Height(1), HEAD), now=at(15))
+    one, two, three = blocks(1, 3)
+
+    effects = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), (one, two, three))), now=at(20))
+    later = machine.step(gossip.Advanced(Height(3), HEAD), now=at(30))
+
+    assert effects == [gossip.Apply(A, two)]
+    assert not any(isinstance(effect, gossip.Apply) for effect in later)
+
+
+def test_a_peer_with_a_false_block_is_shunned_and_another_is_asked():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(5)), now=at(11))
+    machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), blocks(1, 5))), now=at(20))
+
+    effects = machine.step(gossip.BlockRefused(A, "false"), now=at(21))
+
+    assert faults(effects) == [A]
+    assert [peer for peer, _ in requests(effects)] == [B]
+
+
+def test_wrong_answers_are_refused():
+    for answer in ((), blocks(2, 3), blocks(1, 1) + blocks(3, 1), blocks(1, 6)):
+        machine = linked(A, B)
+        machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+        machine.step(gossip.TipReceived(B, tip(5)), now=at(10))
+
+        effects = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), answer)), now=at(20))
+
+        assert faults(effects) == [A]
+        assert [peer for peer, _ in requests(effects)] == [B]
+
+
+def test_an_answer_that_nobody_asked_for_is_ignored():
+    machine = linked(A, B)
+
+    assert machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), blocks(1, 1))), now=at(5)) == []
+    machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+    assert machine.step(gossip.BlocksReceived(B, BlocksResponse(Height(1), blocks(1, 5))), now=at(20)) == []
+
+
+def test_a_silent_peer_is_given_up_and_asked_again_later():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(5)), now=at(10))
+
+    assert machine.wake_at == 10 + ANSWER_MS_MAX
+    first = machine.step(gossip.Tick(), now=at(10 + ANSWER_MS_MAX))
+    second = machine.step(gossip.Tick(), now=at(10 + 2 * ANSWER_MS_MAX))
+    assert faults(first) == [A]
+    assert [peer for peer, _ in requests(first)] == [B]
+    assert faults(second) == [B]
+    assert requests(second) == []
+
+    third = machine.step(gossip.Tick(), now=at(10 + ANSWER_MS_MAX + SHUN_MS))
+    assert [peer for peer, _ in requests(third)] == [A]
+
+
+def test_a_peer_that_lowers_its_tip_does_not_hold_the_catch_up():
+    # CVE-2025-24371.
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(1_000_000)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(5)), now=at(11))
+
+    effects = machine.step(gossip.TipReceived(A, tip(0)), now=at(12))
+
+    assert faults(effects) == [A]
+    assert requests(effects) == [(B, BlocksRequest(Height(1), 5))]
+    assert machine.tips[A].height == 0
+
+
+def test_two_heads_at_one_height_are_a_fault():
+    machine = linked(A)
+    machine.step(gossip.TipReceived(A, tip(0, mark=1)), now=at(10))
+
+    assert faults(machine.step(gossip.TipReceived(A, tip(0, mark=2)), now=at(11))) == [A]
+
+
+def test_a_lost_link_ends_the_request():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(5)), now=at(10))
+
+    effects = machine.step(gossip.Linked(A, False), now=at(11))
+
+    assert [peer for peer, _ in requests(effects)] == [B]
+    assert A not in machine.tips
+
+
+def test_an_idle_member_sends_one_tip_every_few_seconds_to_one_peer_in_turn():
+    machine = linked(A, B, C)
+    receivers = []
+    for _ in range(6):
+        wake_at = machine.wake_at
+        assert wake_at is not None
+        effects = machine.step(gossip.Tick(), now=at(wake_at))
+        receivers += [e.peer for e in effects if isinstance(e, gossip.Send)]
+
+    assert receivers == [A, B, C, A, B, C]
+    assert machine.wake_at == 7 * REPEAT_MS
+
+
+def transaction() -> Transaction:
+    return Transaction(TransactionBody(HEAD, ME, 0, 0, "c", "m", b""), Signature(bytes(64)))
+
+
+def test_in_a_small_network_the_origin_sends_to_all_and_nobody_forwards():
+    machine = linked(A, B, C)
+
+    own = machine.step(gossip.NewTransaction(transaction(), None), now=at(1))
+    others = machine.step(gossip.NewTransaction(transaction(), A), now=at(1))
+
+    assert [effect.peer for effect in own] == [A, B, C]
+    assert others == []
+
+
+def test_in_a_large_network_everybody_passes_on_to_a_few():
+    peers = tuple(OrgId(f"p{index:02}") for index in range(30))
+    machine = linked(*peers)
+
+    own = machine.step(gossip.NewTransaction(transaction(), None), now=at(1))
+    passed_on = machine.step(gossip.NewTransaction(transaction(), own[0].peer), now=at(1))
+
+    assert len(own) == len(passed_on) == EAGER_PEERS
+    assert own[0].peer not in {effect.peer for effect in passed_on}
+
+
+def test_missing_bodies_are_asked_of_the_proposer_and_then_of_others():
+    machine = linked(A, B, C)
+    ids = (Digest(b"\x01" * 32), Digest(b"\x02" * 32))
+
+    asked = machine.step(gossip.Wanted(ids, (B, A, C)), now=at(100))
+    peers = [effect.peer for effect in asked]
+    for _ in range(3):
+        wake_at = machine.wake_at
+        assert wake_at is not None
+        peers += [effect.peer for effect in machine.step(gossip.Tick(), now=at(wake_at))]
+    machine.step(gossip.Wanted((), ()), now=at(5_000))
+
+    assert asked == [gossip.Send(B, BodiesRequest(ids))]
+    assert peers == [B, A, C, B]
+    assert machine.wake_at == REPEAT_MS
+
+
+def test_bodies_are_not_asked_of_who_has_no_link():
+    machine = linked(C)
+
+    effects = machine.step(gossip.Wanted((Digest(bytes(32)),), (B, A, C)), now=at(100))
+
+    assert [effect.peer for effect in effects] == [C]
