@@ -50,6 +50,7 @@ from node.ledger.contracts.training import (
     CONTRACT,
     TRAINING,
     JobView,
+    Phase,
     Present,
     TrainingRound,
     job,
