@@ -217,14 +217,72 @@ async def test_a_command_that_does_not_exist_is_told(data):
         await ProcessLearner(A, command=["/nowhere/python"]).statistics(JOB, recipe(), data)
 
 
-async def test_jobs_have_a_maximum(data):
-    learner = ProcessLearner(A, command=["/nowhere/python"])
-    for job in range(PROCESSES_MAX):
-        with pytest.raises(LearnerError, match="cannot be started"):
-            await learner.statistics(Digest(bytes([job]) * 32), recipe(), data)
+# Stands in for the real process: answers `statistics` at once, and never answers anything else.
+ANSWERING = """
+import sys
+from node.edge.learning.child import read_request
+from node.edge.learning.framing import frame_head
+while request := read_request(sys.stdin.buffer):
+    if request[0]["do"] == "statistics":
+        sys.stdout.buffer.write(frame_head({"kind": "done", "rows": 1, "notes": []}, [b"{}"]) + b"{}")
+    else:
+        sys.stdout.buffer.write(frame_head({"kind": "progress", "line": "waiting"}, []))
+    sys.stdout.buffer.flush()
+"""
 
+
+async def test_beyond_the_maximum_the_job_idle_longest_gives_way_and_busy_ones_do_not(data):
+    learner = ProcessLearner(A, command=[sys.executable, "-c", ANSWERING])
+    jobs = [Digest(bytes([number]) * 32) for number in range(PROCESSES_MAX + 1)]
+    await asyncio.gather(*(learner.statistics(job, recipe(), data) for job in jobs[:-1]))
+    await learner.statistics(jobs[0], recipe(), data)
+
+    await learner.statistics(jobs[-1], recipe(), data)
+
+    assert [learner.process_id(job) is not None for job in jobs] == [True, False] + [True] * (PROCESSES_MAX - 1)
+    begun = [asyncio.Event() for _ in range(PROCESSES_MAX)]
+    busy = [
+        asyncio.create_task(learner.train(job, b"", data, 1, b"", lambda _line, one=one: one.set()))
+        for job, one in zip([jobs[0], *jobs[2:]], begun, strict=True)
+    ]
+    await asyncio.gather(*(one.wait() for one in begun))
     with pytest.raises(LearnerError, match=f"{PROCESSES_MAX} jobs are learning already"):
-        await learner.statistics(Digest(b"\xff" * 32), recipe(), data)
+        await learner.statistics(jobs[1], recipe(), data)
+    for task in busy:
+        task.cancel()
+    await asyncio.wait(busy)
+    await learner.close_all()
+    assert children() == []
+
+
+# A daemon that begins a training, prints its learning process, and is then killed.
+DAEMON = """
+import asyncio, sys
+from pathlib import Path
+from node.edge.learning.learner import ProcessLearner
+
+async def main(recipe, data):
+    learner, job = ProcessLearner("a"), bytes(32)
+    statistics = await learner.statistics(job, recipe, data)
+    plan = await learner.prepare(job, recipe, {"a": statistics.blob})
+    tell = lambda line: print(learner.process_id(job), flush=True)
+    await learner.train(job, plan.preparation, data, 1, plan.initial, tell)
+
+asyncio.run(main(sys.argv[1].encode(), Path(sys.argv[2])))
+"""
+
+
+def test_a_killed_daemon_leaves_no_learning_process_even_in_mid_training(data):
+    declared = recipe(epochs=1000, batch_rows=1).decode()
+    daemon = subprocess.Popen([sys.executable, "-c", DAEMON, declared, str(data)], stdout=subprocess.PIPE)
+    assert daemon.stdout is not None
+    process = psutil.Process(int(daemon.stdout.readline()))
+
+    daemon.kill()
+
+    daemon.wait()
+    daemon.stdout.close()
+    process.wait(10)
 
 
 def test_the_process_ends_when_its_parent_is_gone():

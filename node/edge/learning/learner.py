@@ -20,8 +20,8 @@ from node.base.types import Digest, OrgId
 from node.edge.learning import modelfile
 from node.edge.learning.framing import HEAD, FrameError, cut_body, frame_head, read_head, read_header
 
-PROCESSES_MAX: Final = 16
-"""Jobs with a process at one time."""
+PROCESSES_MAX: Final = 4
+"""Jobs with a process at one time; beyond it, the one that has been idle longest ends."""
 STDERR_BYTES_MAX: Final = 4096
 """The last of what a process wrote on stderr, kept to explain its end."""
 WRITE_BYTES: Final = 256 * 1024
@@ -104,12 +104,19 @@ class ProcessLearner:
         parts: Sequence[bytes],
         progress: Callable[[str], None] = lambda _line: None,
     ) -> tuple[dict[str, Any], list[bytes]]:
-        process = self._processes.get(job)
-        if process is None:
-            if len(self._processes) >= PROCESSES_MAX:
-                raise LearnerError(f"{PROCESSES_MAX} jobs are learning already: wait until one is done.")
-            process = self._processes[job] = _Process(self._command)
+        if job not in self._processes:
+            await self._make_room()
+        # Taken out and put back, the processes stand in the order of their last use.
+        process = self._processes.pop(job, None) or _Process(self._command)
+        self._processes[job] = process
         return await process.ask(request, parts, progress)
+
+    async def _make_room(self) -> None:
+        while len(self._processes) >= PROCESSES_MAX:
+            idle = next((job for job, process in self._processes.items() if not process.busy), None)
+            if idle is None:
+                raise LearnerError(f"{PROCESSES_MAX} jobs are learning already: wait until one is done.")
+            await self.close(idle)
 
 
 class _Process:
@@ -121,6 +128,10 @@ class _Process:
         self._closed = False
         self._running: asyncio.subprocess.Process | None = None
         self._stderr: asyncio.Task[bytes] | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self._turn.locked()
 
     @property
     def process_id(self) -> int | None:

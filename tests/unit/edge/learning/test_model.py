@@ -216,6 +216,14 @@ def hostile_files(preparation: bytes, parameters: bytes) -> dict[str, bytes]:
     def saved(arrays: dict[str, np.ndarray], **metadata: str) -> bytes:
         return safetensors.numpy.save(arrays, metadata or None)
 
+    def typed(kind: str) -> bytes:
+        """The same bytes with a shape and type that fit their length."""
+        header = json.loads(good[8 : 8 + int.from_bytes(good[:8], "little")])
+        size = {"BF16": 2, "F8_E4M3": 1, "C64": 8}[kind]
+        header["layers.0.weight"] |= {"dtype": kind, "shape": [4 * tensors["layers.0.weight"].size // size]}
+        text = json.dumps(header).encode()
+        return struct.pack("<Q", len(text)) + text + good[8 + int.from_bytes(good[:8], "little") :]
+
     weight = tensors["layers.0.weight"]
     return {
         "empty": b"",
@@ -235,6 +243,9 @@ def hostile_files(preparation: bytes, parameters: bytes) -> dict[str, bytes]:
         "integers": saved(tensors | {"layers.0.weight": weight.view(np.int32)}, lepton=text),
         "unknown type": good.replace(b'"F32"', b'"X99"'),
         "bfloat": good.replace(b'"dtype":"F32"', b'"dtype":"BF1"'),
+        "half a float": typed("BF16"),
+        "a byte": typed("F8_E4M3"),
+        "complex": typed("C64"),
         "not finite": saved(tensors | {"layers.0.weight": np.full_like(weight, np.inf)}, lepton=text),
     }
 
