@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Never
 
-from node._proto.link_pb2 import Cancel, Chunk, Credit, End, Frame, Request
+from node._proto.link_pb2 import Cancel, Credit, End, Frame, Request
 from node._proto.link_pb2 import Refusal as RefusalFrame
 from node.base.ports import BulkRefused, BulkServer, LinkError
 from node.edge.transport.errors import PeerBroke, PeerTooSlow
@@ -29,6 +29,7 @@ from node.edge.transport.limits import (
 from node.edge.transport.report import Report
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
+from node.edge.transport.wire import Piece
 
 
 def chunk_cost(body: bytes) -> int:
@@ -72,7 +73,7 @@ class BulkSession(Session):
         self._last_answered = 0
         self._work = asyncio.Event()
         self._urgent: deque[Frame] = deque()
-        self._chunks: deque[Frame] = deque()
+        self._chunks: deque[Frame | Piece] = deque()
         self._room = asyncio.Semaphore(CHUNKS_QUEUED_MAX)
         self._ended: LinkError | None = None
 
@@ -114,10 +115,11 @@ class BulkSession(Session):
                 self._post(Frame(credit=Credit(number=number, bytes=taken)))
                 taken = 0
 
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame | Piece) -> None:
+        if isinstance(frame, Piece):
+            self._receive_chunk(frame)
+            return
         match frame.WhichOneof("kind"):
-            case "chunk":
-                self._receive_chunk(frame.chunk)
             case "end":
                 self._close_fetch(frame.end.number, None)
             case "refusal":
@@ -139,16 +141,17 @@ class BulkSession(Session):
             raise PeerBroke(f"an answer to request {number}, which was never made")
         return self._fetches.get(number)
 
-    def _receive_chunk(self, chunk: Chunk) -> None:
+    def _receive_chunk(self, chunk: Piece) -> None:
         fetch = self._known_fetch(chunk.number)
-        if not 0 < len(chunk.body) <= CHUNK_BYTES_MAX:
-            raise PeerBroke(f"a chunk of {len(chunk.body)} bytes, 1 to {CHUNK_BYTES_MAX} are allowed")
+        body = chunk.body
+        if not 0 < len(body) <= CHUNK_BYTES_MAX:
+            raise PeerBroke(f"a chunk of {len(body)} bytes, 1 to {CHUNK_BYTES_MAX} are allowed")
         if fetch is None:
             return
-        fetch.window -= chunk_cost(chunk.body)
+        fetch.window -= chunk_cost(body)
         if fetch.window < 0:
             raise PeerBroke("chunks beyond the credit that it was given")
-        fetch.arrived.put_nowait(chunk.body)
+        fetch.arrived.put_nowait(body)
 
     def _close_fetch(self, number: int, error: LinkError | None) -> None:
         if self._known_fetch(number) is not None:
@@ -164,13 +167,15 @@ class BulkSession(Session):
         number = request.number
         if number <= self._last_answered:
             raise PeerBroke(f"request {number} after request {self._last_answered}")
-        if len(request.body) > REQUEST_BYTES_MAX:
-            raise PeerBroke(f"a request of {len(request.body)} bytes, {REQUEST_BYTES_MAX} are allowed")
+        # Protobuf copies the bytes at every look at the field.
+        body = request.body
+        if len(body) > REQUEST_BYTES_MAX:
+            raise PeerBroke(f"a request of {len(body)} bytes, {REQUEST_BYTES_MAX} are allowed")
         if len(self._answers) >= FETCHES_PER_PEER_MAX:
             raise PeerBroke(f"more than {FETCHES_PER_PEER_MAX} requests at once")
         self._last_answered = number
         answer = self._answers[number] = _Answer()
-        task = asyncio.get_running_loop().create_task(self._answer(number, answer, request.body))
+        task = asyncio.get_running_loop().create_task(self._answer(number, answer, body))
         self._answer_tasks[number] = task
         task.add_done_callback(lambda done: self._answer_done(number, done))
 
@@ -195,7 +200,7 @@ class BulkSession(Session):
                     raise ValueError(f"a chunk has {CHUNK_BYTES_MAX} bytes at most, not {len(chunk)}")
                 if chunk:
                     await self._spend(answer, chunk_cost(chunk))
-                    await self._queue(Frame(chunk=Chunk(number=number, body=chunk)))
+                    await self._queue(Piece(number, chunk))
             last = Frame(end=End(number=number))
         except BulkRefused as refusal:
             last = _refusal(number, str(refusal))
@@ -237,7 +242,7 @@ class BulkSession(Session):
         self._urgent.append(frame)
         self._work.set()
 
-    async def _queue(self, frame: Frame) -> None:
+    async def _queue(self, frame: Frame | Piece) -> None:
         """Queue a frame of an answer, waiting for room."""
         await self._room.acquire()
         self._chunks.append(frame)
@@ -248,6 +253,7 @@ class BulkSession(Session):
             await self._work.wait()
             self._work.clear()
             while self._urgent or self._chunks:
+                frame: Frame | Piece
                 if self._urgent:
                     frame = self._urgent.popleft()
                 else:
@@ -255,16 +261,13 @@ class BulkSession(Session):
                     self._room.release()
                 await self._stream.write(frame)
 
-    async def _finish(self, reason: LinkError) -> None:
+    def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
         self._ended = reason
         for fetch in self._fetches.values():
             fetch.arrived.put_nowait(LinkError(f"{self.link.peer} went away: {reason}"))
         self._fetches.clear()
-        tasks = list(self._answer_tasks.values())
         self._answers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return list(self._answer_tasks.values())
 
 
 def _refusal(number: int, reason: str) -> Frame:

@@ -10,6 +10,7 @@ from node.edge.transport.errors import PeerBroke, PeerTooSlow
 from node.edge.transport.limits import CONTROL_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
+from node.edge.transport.wire import Piece
 
 
 class ControlSession(Session):
@@ -31,12 +32,14 @@ class ControlSession(Session):
         self._queued_bytes += len(message)
         self._work.set()
 
-    def _receive(self, frame: Frame) -> None:
-        if frame.WhichOneof("kind") != "message":
+    def _receive(self, frame: Frame | Piece) -> None:
+        if isinstance(frame, Piece) or frame.WhichOneof("kind") != "message":
             raise PeerBroke("a frame on the control stream that is no message")
-        if len(frame.message) > CONTROL_MESSAGE_BYTES_MAX:
-            raise PeerBroke(f"a message of {len(frame.message)} bytes, {CONTROL_MESSAGE_BYTES_MAX} are allowed")
-        self._on_message(self.link.peer, frame.message)
+        # Protobuf copies the bytes at every look at the field.
+        message = frame.message
+        if len(message) > CONTROL_MESSAGE_BYTES_MAX:
+            raise PeerBroke(f"a message of {len(message)} bytes, {CONTROL_MESSAGE_BYTES_MAX} are allowed")
+        self._on_message(self.link.peer, message)
 
     async def _write(self) -> Never:
         while True:
@@ -47,5 +50,6 @@ class ControlSession(Session):
                 self._queued_bytes -= len(message)
                 await self._stream.write(Frame(message=message))
 
-    async def _finish(self, reason: LinkError) -> None:
+    def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
         self._queue.clear()
+        return []

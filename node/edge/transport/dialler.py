@@ -6,7 +6,6 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from node._proto.link_pb2 import Frame
 from node.base.ports import LinkError, Members
 from node.edge.transport.claims import claim
 from node.edge.transport.credentials import CLIENT_OPTIONS, Identity, channel_credentials
@@ -55,11 +54,7 @@ class Dialler(Generic[S]):
             return
         credentials = channel_credentials(self._identity, certificate)
         async with grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS) as channel:
-            call = channel.stream_stream(
-                f"/{SERVICE}/{self._lane.purpose.value}",
-                request_serializer=Frame.SerializeToString,
-                response_deserializer=Frame.FromString,
-            )(metadata=claim(self._identity))
+            call = channel.stream_stream(f"/{SERVICE}/{self._lane.purpose.value}")(metadata=claim(self._identity))
             try:
                 ended = await self._use(call, certificate)
             except LinkError as error:

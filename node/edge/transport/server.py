@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 
-from node._proto.link_pb2 import Frame
 from node.base.ports import LinkError, Members
 from node.base.types import OrgId
 from node.edge.transport.bulk import BulkSession
@@ -95,9 +94,7 @@ class LinkServer:
             async def serve(_: Any, context: Any) -> None:
                 await self._serve(purpose, context)
 
-            return grpc.stream_stream_rpc_method_handler(
-                serve, request_deserializer=Frame.FromString, response_serializer=Frame.SerializeToString
-            )
+            return grpc.stream_stream_rpc_method_handler(serve)
 
         return grpc.method_handlers_generic_handler(SERVICE, {purpose.value: handler(purpose) for purpose in Purpose})
 

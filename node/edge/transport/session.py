@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -10,6 +11,7 @@ from node.base.ports import LinkError
 from node.base.types import OrgId
 from node.edge.transport.report import Purpose
 from node.edge.transport.stream import FrameStream
+from node.edge.transport.wire import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,7 @@ class Session(ABC):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             reason = self._reason(tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._finish(reason)
+            await settle([*tasks, *self._release(reason)])
         return reason
 
     def _reason(self, tasks: list[asyncio.Task[Never]]) -> LinkError:
@@ -72,7 +71,7 @@ class Session(ABC):
             self._receive(await self._stream.read())
 
     @abstractmethod
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame | Piece) -> None:
         """Take one frame, without waiting. Raises `PeerBroke`."""
 
     @abstractmethod
@@ -80,5 +79,22 @@ class Session(ABC):
         """Write what waits, for ever."""
 
     @abstractmethod
-    async def _finish(self, reason: LinkError) -> None:
-        """Release what the session holds."""
+    def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
+        """Let go of what the session holds; the tasks that are still to end."""
+
+
+async def settle(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel the tasks and wait until each has ended, even if cancelled meanwhile (that is raised afterwards)."""
+    for task in tasks:
+        task.cancel()
+    interrupted: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(waiting)
+        except asyncio.CancelledError as error:
+            interrupted = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # Looked at, so that asyncio does not report it as lost.
+    if interrupted is not None:
+        raise interrupted

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from node._proto.link_pb2 import Frame, Hello
 from node.base.ports import LinkError
@@ -13,6 +12,7 @@ from node.edge.transport.credentials import Identity
 from node.edge.transport.errors import PeerBroke
 from node.edge.transport.limits import HELLO_BYTES_MAX, HELLO_TIMEOUT_S, INSTANCE_BYTES, PROTOCOL_VERSION
 from node.edge.transport.report import Purpose, Report
+from node.edge.transport.wire import Piece, decode_frame, encode_frame
 
 SERVICE = "lepton.Link"
 
@@ -25,42 +25,38 @@ class FrameStream:
     """
 
     def __init__(self, call: Any, peer: OrgId, purpose: Purpose, report: Report) -> None:
-        """`call` is a client's stream-stream call or a server's context."""
+        """`call` is a client's stream-stream call or a server's context, without serialisers."""
         self._call = call
         self._peer = peer
         self._purpose = purpose
         self._report = report
 
-    async def read(self) -> Frame:
+    async def read(self) -> Frame | Piece:
         """The next frame. Raises `LinkError` when the stream is over."""
         try:
-            frame = await self._call.read()
-        except DecodeError as error:
-            raise PeerBroke("bytes that are no frame") from error
+            raw = await self._call.read()
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise _link_error(error) from error
         except asyncio.CancelledError as error:
             raise _unless_ours(error) from error
-        if frame is grpc.aio.EOF:
+        if raw is grpc.aio.EOF:
             raise LinkError("the peer ended the stream")
-        if not isinstance(frame, Frame):
-            # The client half of grpc.aio answers None for what it cannot parse.
-            raise PeerBroke("bytes that are no frame")
-        self._report.moved(self._peer, self._purpose, False, frame.ByteSize())
-        return frame
+        self._report.moved(self._peer, self._purpose, False, len(raw))
+        return decode_frame(raw)
 
-    async def write(self, frame: Frame) -> None:
+    async def write(self, frame: Frame | Piece) -> None:
         """Hand the frame to gRPC, waiting while the peer's window is full. Raises `LinkError`."""
+        raw = encode_frame(frame)
         try:
-            await self._call.write(frame)
+            await self._call.write(raw)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise _link_error(error) from error
         except asyncio.CancelledError as error:
             raise _unless_ours(error) from error
-        self._report.moved(self._peer, self._purpose, True, frame.ByteSize())
+        self._report.moved(self._peer, self._purpose, True, len(raw))
 
 
-async def read_hello(stream: FrameStream) -> Frame:
+async def read_hello(stream: FrameStream) -> Frame | Piece:
     """The peer's first frame. Raises `LinkError`."""
     try:
         async with asyncio.timeout(HELLO_TIMEOUT_S):
@@ -76,9 +72,9 @@ def hello_frame(identity: Identity) -> Frame:
     )
 
 
-def check_hello(identity: Identity, peer: OrgId, frame: Frame) -> bytes:
+def check_hello(identity: Identity, peer: OrgId, frame: Frame | Piece) -> bytes:
     """The instance that the peer's hello names. Raises `PeerBroke`."""
-    if frame.WhichOneof("kind") != "hello" or frame.ByteSize() > HELLO_BYTES_MAX:
+    if isinstance(frame, Piece) or frame.WhichOneof("kind") != "hello" or frame.ByteSize() > HELLO_BYTES_MAX:
         raise PeerBroke("its first frame is no hello")
     hello = frame.hello
     if hello.version != PROTOCOL_VERSION:
