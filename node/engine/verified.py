@@ -16,11 +16,13 @@ class VerifiedSignatures:
 
     def __call__(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Whether the signature holds."""
-        # Key and signature have fixed sizes where a signature is good, so nothing can be shifted between the parts.
+        # With fixed sizes, no byte of one part can pass for one of another: checked before anything is looked up.
+        if len(public_key) != 32 or len(signature) != 64:
+            return False
         mark = blake2b(public_key + signature + message, digest_size=32).digest()
         if mark in self._good:
             return True
-        if len(public_key) != 32 or len(signature) != 64 or not self._verify(public_key, message, signature):
+        if not self._verify(public_key, message, signature):
             return False
         if len(self._good) >= REMEMBERED_MAX:
             del self._good[next(iter(self._good))]
