@@ -27,7 +27,7 @@ class OperatorClient:
         self._channel = grpc.aio.insecure_channel(
             f"unix:{socket_path(folder)}", options=[("grpc.max_receive_message_length", 64 << 20)]
         )
-        self._stub = operator_pb2_grpc.OperatorStub(self._channel)
+        self._stub = operator_pb2_grpc.OperatorStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> Self:
         return self

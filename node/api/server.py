@@ -50,7 +50,7 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         self._backend = backend
         self._path = socket_path(folder)
         self._server = grpc.aio.server()
-        operator_pb2_grpc.add_OperatorServicer_to_server(self, self._server)
+        operator_pb2_grpc.add_OperatorServicer_to_server(self, self._server)  # type: ignore[no-untyped-call]
 
     async def start(self) -> None:
         """Bind and serve. Raises `OSError` where the socket cannot be bound."""

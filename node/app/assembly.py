@@ -104,7 +104,6 @@ class MemberNode:
         self.store = await SqliteStore.open(self._folder.ledger, self.chain, genesis_writes(self._genesis))
         self._stack.push_async_callback(self.store.close)
         self._assemble(vote_log)
-        self._stack.push_async_callback(self.training.close)
         await self.transport.start()
         self._stack.push_async_callback(self.transport.close)
 
@@ -150,16 +149,17 @@ class MemberNode:
             org=self.org,
             learner=learner,
             transport=self.transport,
-            members=members,
             state=self.store.state,
             clock=clock,
             entropy=entropy,
             submit=submitter.submit,
             data_path=self._data_path,
             sealer=FileSealer(self._keys.data_key),
-            data_key=self._keys.data_key,
+            data_key_of=members.data_key,
+            data_private_key=self._keys.data_key,
             models=self._folder.models,
             inputs=self._folder.inputs,
+            log=lambda text: self._log.info("training", note=text),
         )
         self.backend = Backend(
             self.org,

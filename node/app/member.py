@@ -1,4 +1,4 @@
-"""Makes a member's folder and a network's genesis: what `lepton init` and `lepton network` do, and local clusters too."""
+"""Makes members' folders and a network's genesis: what `lepton init` and `lepton network` do, and clusters do."""
 
 import shutil
 import time
@@ -8,8 +8,8 @@ from pathlib import Path
 from node.app.settings import Folder, Settings, SettingsError, read_settings, write_settings
 from node.base.types import Card, Digest, Genesis, OrgId, Parameters, chain_id, is_org_id
 from node.edge.storage import (
-    GenesisDraft,
     FileVoteLog,
+    GenesisDraft,
     create_keys,
     draft_genesis,
     load_organisation_key,

@@ -8,7 +8,7 @@ import typer
 from node.app.member import draft_network, install_network, sign_network
 from node.base.types import Parameters, chain_id
 from node.cli.common import Json, console, print_json, print_table, prompt_passphrase
-from node.edge.storage import GenesisDraft, read_genesis_draft
+from node.edge.storage import GenesisDraft, read_genesis_draft, readable_card
 
 commands = typer.Typer(no_args_is_help=True, help="Found a network with other organisations.")
 
@@ -65,15 +65,7 @@ def show(genesis: GenesisFile, json: Json = False) -> None:
     """
     draft = read_genesis_draft(genesis)
     chain = chain_id(draft.body).hex()
-    members = [
-        {
-            "org": card.body.org,
-            "organisation_key": card.body.organisation_key.hex(),
-            "addresses": list(card.body.addresses),
-            "signed": card.body.org in draft.signatures,
-        }
-        for card in draft.body.cards
-    ]
+    members = [{**readable_card(card), "signed": card.body.org in draft.signatures} for card in draft.body.cards]
     if json:
         print_json({"name": draft.body.name, "chain": chain, "time_ms": draft.body.time_ms, "members": members})
         return
