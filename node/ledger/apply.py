@@ -4,7 +4,7 @@ Building and executing go through the same steps, so that a proposer and its che
 results. Nothing is written: the result carries the writes, and who stores the block stores them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from node.base.codec import DecodeError, decode, encode
@@ -32,7 +32,7 @@ from node.base.types import (
 )
 from node.ledger import system
 from node.ledger.certificates import verify_certificate
-from node.ledger.contracts.contract import Context, Readable, Rejected
+from node.ledger.contracts.contract import Context, Contract, Readable, Rejected
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
@@ -146,6 +146,19 @@ def members_at_head(reader: StateReader) -> MemberSet:
     return system.quorums(reader).next
 
 
+def run_transaction(
+    state: Overlay, contracts: Mapping[str, Contract], position: Position, time_ms: int, transaction: Transaction
+) -> Receipt:
+    """Run what the transaction asks for on a savepoint above `state`, which a refusal leaves as it was."""
+    savepoint = Overlay(state)
+    try:
+        context = _call(savepoint, contracts, position, time_ms, transaction)
+    except Rejected as refused:
+        return Receipt(transaction.id, False, refused.code, refused.reason, ())
+    state.take(savepoint)
+    return Receipt(transaction.id, True, ACCEPTED, "", context.events)
+
+
 class _Execution:
     """One block on its way: transactions go in one by one, the header and the writes come out."""
 
@@ -184,17 +197,7 @@ class _Execution:
         self._counts[body.org] = self._counts.get(body.org, 0) + 1
         self._bytes += len(transaction.encoded)
         self._transactions.append(transaction)
-        self._receipts.append(self._run(transaction))
-
-    def _run(self, transaction: Transaction) -> Receipt:
-        """Run the contract on a savepoint; a refusal leaves the block's overlay as it was."""
-        savepoint = Overlay(self._overlay)
-        try:
-            context = _call(savepoint, self._position, self._time_ms, transaction)
-        except Rejected as refused:
-            return Receipt(transaction.id, False, refused.code, refused.reason, ())
-        self._overlay.take(savepoint)
-        return Receipt(transaction.id, True, ACCEPTED, "", context.events)
+        self._receipts.append(run_transaction(self._overlay, CONTRACTS, self._position, self._time_ms, transaction))
 
     def finish(self, last_certificate: Certificate | None) -> Executed:
         """The block with its header, and the writes that it makes."""
@@ -234,10 +237,12 @@ _RESULTS = (
 """The header fields that only execution gives; the others are checked before it."""
 
 
-def _call(savepoint: Overlay, position: Position, time_ms: int, transaction: Transaction) -> Context:
+def _call(
+    savepoint: Overlay, contracts: Mapping[str, Contract], position: Position, time_ms: int, transaction: Transaction
+) -> Context:
     """Run the method that the transaction names. Raises `Rejected`."""
     body = transaction.body
-    contract = CONTRACTS.get(body.contract)
+    contract = contracts.get(body.contract)
     if contract is None:
         raise Rejected("unknown-contract", NO_CONTRACT)
     method = contract.methods.get(body.method)

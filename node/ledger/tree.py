@@ -157,10 +157,8 @@ def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof)
     elif not proof.leaf:
         end_holds = True
     else:
-        # Another key's leaf proves absence only if it stands on this key's way.
-        other = int.from_bytes(proof.leaf[1:33], "big")
-        same_way = depth == 0 or other >> _BITS - depth == bits >> _BITS - depth
-        end_holds = len(proof.leaf) == 65 and proof.leaf[0] == _LEAF and proof.leaf[1:33] != key_hash and same_way
+        # Another key's leaf shows absence; the hashes below put it on this key's way.
+        end_holds = len(proof.leaf) == 65 and proof.leaf[0] == _LEAF and proof.leaf[1:33] != key_hash
     digest = _digest(proof.leaf or None)
     for at in range(depth - 1, -1, -1):
         sibling = proof.siblings[at]

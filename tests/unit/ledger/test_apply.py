@@ -21,10 +21,19 @@ from node.base.types import (
     header_digest,
     transactions_root,
 )
-from node.ledger.apply import Executed, Position, build_block, check_transaction, execute_block, members_at_head
-from node.ledger.contracts.contract import view
+from node.ledger.apply import (
+    Executed,
+    Position,
+    build_block,
+    check_transaction,
+    execute_block,
+    members_at_head,
+    run_transaction,
+)
+from node.ledger.contracts.contract import Context, Contract, Method, Rejected, view
 from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import InvalidBlock, Unacceptable
+from node.ledger.overlay import Overlay
 from node.testing.founding import GENESIS_TIME_MS, Founding, MemoryChain
 
 COMMITMENT = Digest(digest("commitment"))
@@ -300,3 +309,32 @@ def test_a_position_that_is_not_next_is_our_own_bug() -> None:
     position: Position = replace(chain.position(), height=9)
     with pytest.raises(AssertionError):
         build_block(chain.state, position, [], chain.founding.verify)
+
+
+def _write_then_refuse(context: Context, call: Register) -> None:
+    context.put("written", b"1")
+    context.delete("there")
+    context.emit("happened")
+    raise Rejected("changed-my-mind", "Ask another time.")
+
+
+def _fail(context: Context, call: Register) -> None:
+    raise KeyError("a bug")
+
+
+def test_what_a_contract_wrote_before_it_refused_is_gone() -> None:
+    chain = MemoryChain(Founding())
+    contracts = {
+        "moody": Contract("moody", {"ask": Method(Register, _write_then_refuse), "fail": Method(Register, _fail)})
+    }
+    overlay = Overlay(chain.state)
+    overlay.put(b"moody/there", b"1")
+    before = overlay.changes()
+    ask = chain.founding.transaction("ada", 0, "moody", "ask", Register("x", COMMITMENT))
+    receipt = run_transaction(overlay, contracts, chain.position(), 5, ask)
+    assert (receipt.accepted, receipt.code, receipt.events) == (False, "changed-my-mind", ())
+    assert overlay.changes() == before
+
+    fail = chain.founding.transaction("ada", 0, "moody", "fail", Register("x", COMMITMENT))
+    with pytest.raises(KeyError):
+        run_transaction(overlay, contracts, chain.position(), 5, fail)

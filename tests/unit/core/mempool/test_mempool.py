@@ -116,6 +116,15 @@ def test_a_bad_signature_is_verified_once_and_does_not_speak_against_the_good_on
     assert pool.step(Submitted(good), now=NOW) == [Admitted(good)]
 
 
+def test_a_block_may_bring_new_keys_so_bad_ones_are_then_checked_again() -> None:
+    pool, _, check = made()
+    bad = replace(transaction("ada", 1), signature=Signature(bytes(64)))
+    for _ in range(2):
+        pool.step(Submitted(bad), now=NOW)
+        pool.step(Committed((), NOW.wall_ms), now=NOW)
+    assert check.asked == 2
+
+
 def test_candidates_take_turns_and_each_organisation_goes_by_nonce() -> None:
     pool, _, _ = made()
     for org, nonce in (("cid", 9), ("ada", 2), ("ada", 1), ("ada", 7), ("bob", 0), ("bob", 5)):

@@ -4,7 +4,7 @@ import pytest
 
 from node.base.codec import decode
 from node.base.crypto import digest
-from node.base.types import Digest, OrgId
+from node.base.types import Digest, MemberSet, OrgId
 from node.ledger.contracts.contract import Rejected
 from node.ledger.contracts.sharing import (
     SHARING,
@@ -131,3 +131,9 @@ def test_only_the_owner_shares_and_each_handing_over_once() -> None:
     share = ("ada", "share", ShareData(DATA, BOB, SECOND))
     assert refused(bench(AUTHORIZED), "bob", "share", ShareData(DATA, BOB, SECOND)) == "not-owner"
     assert refused(bench(AUTHORIZED, share), *share) == "already-shared"
+
+
+def test_a_recipient_that_left_the_network_receives_nothing() -> None:
+    made = bench(AUTHORIZED)
+    made.members = MemberSet(tuple(member for member in made.members.members if member.org != BOB))
+    assert refused(made, "ada", "share", ShareData(DATA, BOB, SECOND)) == "unknown-recipient"
