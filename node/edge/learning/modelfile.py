@@ -7,14 +7,14 @@ import json
 from typing import Final
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
 from node.base.ports import LearnerError
 from node.edge.learning.preparation import PARAMETERS_MAX, PREPARATION_BYTES_MAX, Preparation, read_preparation
 
 METADATA_KEY: Final = "lepton"
-MODEL_FILE_BYTES_MAX: Final = 4 * PARAMETERS_MAX + 2 * PREPARATION_BYTES_MAX
+HEADER_BYTES_MAX: Final = 2 * PREPARATION_BYTES_MAX
+MODEL_FILE_BYTES_MAX: Final = 4 * PARAMETERS_MAX + HEADER_BYTES_MAX
 
 
 def write_model(preparation: bytes, parameters: bytes) -> bytes:
@@ -33,24 +33,41 @@ def write_model(preparation: bytes, parameters: bytes) -> bytes:
 
 
 def open_model(file: bytes) -> tuple[bytes, bytes]:
-    """(preparation, parameters) of a model file. Raises `LearnerError` for any other file."""
+    """(preparation, parameters) of a model file. Raises `LearnerError` for any other file.
+
+    Stricter than the safetensors format: every tensor must lie where `write_model` puts it, which leaves nothing
+    to trust in the file's own offsets and makes the parameters one slice.
+    """
     if len(file) > MODEL_FILE_BYTES_MAX:
         raise LearnerError(f"The model file has {len(file)} bytes; at most {MODEL_FILE_BYTES_MAX} are allowed.")
+    start = 8 + int.from_bytes(file[:8], "little")
+    if not 8 < start <= min(len(file), HEADER_BYTES_MAX):
+        raise LearnerError("The model file is not a safetensors file, or is damaged.")
     try:
-        tensors = safetensors.numpy.load(file)
-    except (safetensors.SafetensorError, KeyError) as error:
-        raise LearnerError("The model file is not a safetensors file, or is damaged.") from error
-    preparation = _metadata(file)
+        header = json.loads(file[8:start])
+    except (ValueError, RecursionError) as error:
+        raise LearnerError("The model file's header is not JSON, or is damaged.") from error
+    metadata = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or list(metadata) != [METADATA_KEY]:
+        raise LearnerError("The model file carries no preparation; it was not written by this software.")
+    preparation = str(metadata[METADATA_KEY]).encode("utf-8", "replace")
     plan = read_preparation(preparation)
-    if set(tensors) != {tensor.name for tensor in plan.layout}:
-        raise LearnerError("The model file does not hold the tensors that its preparation names.")
-    for tensor in plan.layout:
-        found = tensors[tensor.name]
-        if found.dtype != np.float32 or found.shape != tensor.shape:
-            raise LearnerError(f"The model file's tensor {tensor.name} is not float32 of shape {tensor.shape}.")
-    parameters = b"".join(tensors[tensor.name].astype("<f4", copy=False).tobytes() for tensor in plan.layout)
+    if header != _places(plan):
+        raise LearnerError("The model file does not hold the float32 tensors that its preparation lays out.")
+    parameters = file[start:]
     finite_parameters(plan, parameters, "The model file")
     return preparation, parameters
+
+
+def _places(plan: Preparation) -> dict[str, dict[str, object]]:
+    """The header's entries for the tensors of `plan`: one after another, without gaps."""
+    places: dict[str, dict[str, object]] = {}
+    start = 0
+    for tensor in plan.layout:
+        end = start + 4 * tensor.length
+        places[tensor.name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [start, end]}
+        start = end
+    return places
 
 
 def finite_parameters(plan: Preparation, parameters: bytes, owner: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -61,12 +78,3 @@ def finite_parameters(plan: Preparation, parameters: bytes, owner: str) -> np.nd
     if not np.isfinite(flat).all():
         raise LearnerError(f"{owner} holds parameters that are not finite numbers.")
     return flat
-
-
-def _metadata(file: bytes) -> bytes:
-    """The preparation in the header of a file whose form the library has checked."""
-    header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict) or list(metadata) != [METADATA_KEY]:
-        raise LearnerError("The model file carries no preparation; it was not written by this software.")
-    return str(metadata[METADATA_KEY]).encode("utf-8", "replace")

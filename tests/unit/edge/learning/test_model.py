@@ -227,6 +227,9 @@ def hostile_files(preparation: bytes, parameters: bytes) -> dict[str, bytes]:
     weight = tensors["layers.0.weight"]
     return {
         "empty": b"",
+        "nested header": struct.pack("<Q", 200_000) + b"[" * 200_000 + good,
+        "header of a list": struct.pack("<Q", 2) + b"[]" + good,
+        "tensors in each other's place": good.replace(b"[0,4]", b"[0,9]"),
         "cut": good[:-1],
         "longer": good + b"x",
         "pickle": pickle.dumps({"layers.0.bias": [1.0]}),
