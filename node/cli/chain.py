@@ -151,7 +151,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
 
 @contextmanager
 def _reader(root: Path) -> Iterator[SqliteReader]:
-    reader = SqliteReader(Folder(root).ledger)
+    reader = SqliteReader(Folder(root).ledger, frozen=True)
     try:
         yield reader
     finally:

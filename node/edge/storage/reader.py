@@ -29,14 +29,19 @@ T = TypeVar("T")
 class SqliteReader:
     """Implements `StateReader`, `ChainReader` and `StoredChain`. Every method raises `StoreDamaged` in words."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the database at `path`. Raises `StoreMissing` and `StoreForeign`."""
+    def __init__(self, path: Path, *, frozen: bool = False) -> None:
+        """Open the database at `path`. Raises `StoreMissing` and `StoreForeign`.
+
+        `frozen`: everything is read as of now, while the member may go on writing; for commands that read much.
+        """
         self._path = path
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
             self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            if frozen:
+                self._connection.execute("BEGIN")
             found = dict(self._connection.execute("SELECT key, value FROM meta"))
         except _TROUBLE as error:
             raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error

@@ -159,6 +159,17 @@ async def test_a_damaged_block_is_an_error_in_words(tmp_path: Path) -> None:
             store.chain.block(Height(2))
 
 
+async def test_a_running_member_is_verified_as_of_one_moment(tmp_path: Path) -> None:
+    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
+    async with await open_store(path, chain.founding) as store:
+        await write(store, chain, 2)
+        frozen = SqliteReader(path, frozen=True)
+        await write(store, chain)
+        assert (frozen.height(), store.chain.height()) == (2, 3)
+        assert verify_chain(chain.founding.genesis, frozen, verify_hash).height == 2
+        frozen.close()
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Founding, int]:
     """The bytes of a closed database, with its founding and height."""
