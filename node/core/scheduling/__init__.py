@@ -14,6 +14,7 @@ from node.core.scheduling.scheduler import (
     Scheduler,
     SendPresent,
     Tick,
+    Trained,
     Trouble,
     WorkOn,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Scheduler",
     "SendPresent",
     "Tick",
+    "Trained",
     "Trouble",
     "WorkOn",
 ]

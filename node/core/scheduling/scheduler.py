@@ -27,6 +27,13 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """This member's own part of a job went well."""
+
+    job: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class ModelHeld:
     """A model of a job is on this member's disk."""
 
@@ -39,7 +46,7 @@ class Tick:
     """`wake_at` has come."""
 
 
-Input = JobsSeen | Trouble | ModelHeld | Tick
+Input = JobsSeen | Trouble | Trained | ModelHeld | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +111,10 @@ class Scheduler:
                 self._jobs = jobs
             case Trouble(job):
                 self._troubles[job] = self._troubles.get(job, 0) + 1
+            case Trained(job):
+                self._troubles.pop(job, None)
             case ModelHeld(job, model):
                 self._asked[job] = model
-                # It holds a model of its own making: whatever was wrong with its part is over.
-                self._troubles.pop(job, None)
             case Tick():
                 pass
             case _:

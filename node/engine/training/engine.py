@@ -36,7 +36,17 @@ from node.core.averaging import Effect as RoundEffect
 from node.core.averaging import Heard as HeardOf
 from node.core.averaging import Input as RoundInput
 from node.core.scheduling import Effect as ScheduleEffect
-from node.core.scheduling import FetchModel, JobsSeen, ModelHeld, Release, Scheduler, SendPresent, Trouble, WorkOn
+from node.core.scheduling import (
+    FetchModel,
+    JobsSeen,
+    ModelHeld,
+    Release,
+    Scheduler,
+    SendPresent,
+    Trained,
+    Trouble,
+    WorkOn,
+)
 from node.core.scheduling import Input as ScheduleInput
 from node.core.scheduling import Tick as ScheduleTick
 from node.engine.loop import SubmissionRefused
@@ -325,6 +335,9 @@ class TrainingEngine:
                     self._give_up(key, task.work, f"the disk refuses: {error}")
                     return
                 await asyncio.sleep(DISK_PAUSE_S)
+        if isinstance(task.work, Train):
+            self._trouble = ""
+            self._schedule.append(Trained(key[0]))
         if isinstance(task.work, Apply | Prepare):
             task.running.applied.set()
         if isinstance(task.work, Apply) and isinstance(outcome, bytes):

@@ -34,7 +34,8 @@ async def test_all_members_end_with_the_weighted_mean_and_equal_bytes(tmp_path):
         step = 2.0 ** (world.record(1).exponent - 21)
         assert np.abs(parameters_of(world, file) - mean).max() <= step
         assert world.record(1).candidates == tuple(world.orgs)
-        assert world.rejected == []
+        # A quorum of equal reports ends a phase; the last one comes too late, which is no fault.
+        assert {method for _, method, _ in world.rejected} <= {"prepared", "have"}
 
 
 async def test_several_training_rounds_run_without_anybody_conducting_them(tmp_path):
