@@ -24,6 +24,12 @@ def test_any_number_of_members_agrees_under_faults(members):
         run_seed(Plan(seed=seed, members=members))
 
 
+@pytest.mark.parametrize("first", range(0, 100, BATCH))
+def test_a_member_with_two_replicas_under_one_key_splits_nobody(first):
+    for seed in range(first, first + BATCH):
+        run_seed(Plan(seed=seed, traitor=True))
+
+
 def test_every_seed_replays_to_the_same_head_and_trace():
     def run(seed: int) -> Outcome:
         return run_seed(Plan(seed=seed))

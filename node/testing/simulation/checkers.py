@@ -42,6 +42,8 @@ class Checkers:
         self._chain = chain
         self._members = genesis_members(genesis)
         self._verify = verify
+        self.traitor: OrgId | None = None
+        """The member that keeps no rule; the others must keep all of them all the same."""
         self.decided: dict[int, Digest] = {}
         self.included: dict[Digest, int] = {}
         self.submitted: dict[Digest, Transaction] = {}
@@ -50,6 +52,8 @@ class Checkers:
 
     def persisted(self, org: OrgId, entry: bytes) -> None:
         """An entry is in the member's vote log, synced."""
+        if org == self.traitor:
+            return
         message = decode(_MESSAGE, entry)
         if isinstance(message, Proposal | Vote | RoundChange):
             self._check_signed(org, message, entry)
@@ -57,6 +61,8 @@ class Checkers:
 
     def sent(self, org: OrgId, data: bytes) -> None:
         """A member sends a message."""
+        if org == self.traitor:
+            return
         message = decode(_MESSAGE, data)
         if not isinstance(message, Proposal | Vote | RoundChange):
             return

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             faulty_ms=faulty_ms,
             transactions=max(1, int(faulty_ms / 1000 * TRANSACTIONS_PER_SECOND)),
             real_signatures=options.ed25519,
+            traitor=options.traitor,
         )
         try:
             outcome = run_seed(plan)
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=0.13, help="virtual minutes of faults (default 0.13)")
     parser.add_argument("--replay", action="store_true", help="run each seed twice and compare")
     parser.add_argument("--ed25519", action="store_true", help="real signatures in place of keyed hashes")
+    parser.add_argument("--traitor", action="store_true", help="the last member runs two replicas with one key")
     return parser
 
 
@@ -63,8 +65,8 @@ def _check_replay(first: Outcome, second: Outcome) -> None:
 
 
 def _replay_command(options: argparse.Namespace, seed: int) -> str:
-    real = " --ed25519" if options.ed25519 else ""
-    return f"scripts/sim --seed {seed} --seeds 1 --members {options.members} --minutes {options.minutes}{real}"
+    flags = "".join(f" --{flag}" for flag in ("ed25519", "traitor") if getattr(options, flag))
+    return f"scripts/sim --seed {seed} --seeds 1 --members {options.members} --minutes {options.minutes}{flags}"
 
 
 def _progress(line: str) -> None:

@@ -25,6 +25,10 @@ HEALING_MS_MAX = 180_000
 HEALED_HEIGHTS = 2
 """How much the chain must grow after healing."""
 SKEW_MS_MAX = 3_000
+TWIN = OrgId("twin")
+"""Where a traitor's second replica stands among the members."""
+TWIN_HEARS = 0.75
+"""How often each of a traitor's replicas gets a message: so that they come to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Plan:
     """How long faults go on; then everything heals and the chain must grow."""
     transactions: int = 6
     real_signatures: bool = False
+    traitor: bool = False
+    """Whether the last member runs two replicas with one key, and so says different things to different members.
+
+    After "Twins: BFT Systems Made Robust" (Bano et al., 2020). It counts as the one faulty member of four.
+    """
     parameters: Parameters = field(
         default_factory=lambda: Parameters(round_timeout_ms=400, round_timeout_max_ms=3_200, heartbeat_ms=60_000)
     )
@@ -69,9 +78,10 @@ class Simulation:
         self.events = 0
         self.crashes = 0
         self.rounds_max = 0
-        self.members = {
-            org: Member(org, self.founded, self.checkers, self.rng, self._post) for org in self.founded.orgs
-        }
+        self.members = {org: self._member(org) for org in self.founded.orgs}
+        if plan.traitor:
+            self.checkers.traitor = self.founded.orgs[-1]
+            self.members[TWIN] = self._member(self.founded.orgs[-1])
         self.drop: Callable[[OrgId, OrgId, bytes], bool] = lambda sender, receiver, message: False
         """Scenarios say which messages do not arrive."""
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -89,16 +99,16 @@ class Simulation:
 
     def start(self, *orgs: OrgId) -> None:
         """Start members that do not run (by default all) and link them with those that do."""
-        for org in orgs or self.founded.orgs:
+        for org in orgs or tuple(self.members):
             member = self.members[org]
             if member.is_up:
                 continue
             if not member.start(self.time_ms):
                 self._crashed(org)
                 continue
-            self._schedule_wake(member)
-            for other in self.founded.orgs:
-                if other != org and self.members[other].is_up:
+            self._schedule_wake(org)
+            for other in self._others(org):
+                if self.members[other].is_up:
                     self._link(org, other)
 
     def stop(self, org: OrgId) -> None:
@@ -126,7 +136,7 @@ class Simulation:
             return
         assert member.replica is not None, "it is up"
         self.rounds_max = max(self.rounds_max, member.replica.round)
-        self._schedule_wake(member)
+        self._schedule_wake(org)
 
     def run(self, duration_ms: int, until: Callable[[], bool] | None = None) -> bool:
         """Let time pass, at most until the condition holds; whether it does (True without one)."""
@@ -142,20 +152,25 @@ class Simulation:
             action()
         return True
 
+    @property
+    def honest(self) -> list[Member]:
+        """The members that are not the traitor, in order."""
+        return [member for member in self.members.values() if member.org != self.checkers.traitor]
+
     def heights(self) -> list[int]:
-        """The heights on the members' disks, in the order of the members."""
-        return [member.disk.height() for member in self.members.values()]
+        """The heights on the honest members' disks, in the order of the members."""
+        return [member.disk.height() for member in self.honest]
 
     def reconnect(self, first: OrgId, second: OrgId) -> None:
         """A link breaks and comes up again."""
         if self.members[first].is_up and self.members[second].is_up:
             for org, other in ((first, second), (second, first)):
-                self.feed(org, LinkChanged(other, False))
+                self.feed(org, LinkChanged(self.members[other].org, False))
             self._link(first, second)
 
     def outcome(self) -> Outcome:
         """The state of the run."""
-        best = max(self.members.values(), key=lambda member: member.disk.height()).tip
+        best = max(self.honest, key=lambda member: member.disk.height()).tip
         return Outcome(
             self.plan.seed,
             best.height,
@@ -169,11 +184,22 @@ class Simulation:
 
     # Inside
 
+    def _member(self, org: OrgId) -> Member:
+        return Member(org, self.founded, self.checkers, self.rng, self._post)
+
+    def _others(self, slot: OrgId) -> list[OrgId]:
+        return [other for other, member in self.members.items() if member.org != self.members[slot].org]
+
     def _post(self, sender: OrgId, receiver: OrgId, message: bytes) -> None:
         if self.drop(sender, receiver, message):
             return
         for delay_ms in self.network.arrivals(sender, receiver):
-            self.at(delay_ms, lambda: self._arrive(sender, receiver, message))
+            if receiver != self.checkers.traitor:
+                self.at(delay_ms, lambda: self._arrive(sender, receiver, message))
+                continue
+            for slot in (receiver, TWIN):
+                if self.rng.random() < TWIN_HEARS:
+                    self.at(delay_ms, lambda slot=slot: self._arrive(sender, slot, message))  # type: ignore[misc]
 
     def _arrive(self, sender: OrgId, receiver: OrgId, message: bytes) -> None:
         if self.members[receiver].is_up:
@@ -181,34 +207,36 @@ class Simulation:
             self.feed(receiver, PeerSent(sender, message))
 
     def _link(self, first: OrgId, second: OrgId) -> None:
-        for org, other in ((first, second), (second, first)):
-            self.at(self.rng.randint(1, 20), lambda org=org, other=other: self.feed(org, LinkChanged(other, True)))  # type: ignore[misc]
+        for slot, other in ((first, second), (second, first)):
+            event = LinkChanged(self.members[other].org, True)
+            self.at(self.rng.randint(1, 20), lambda slot=slot, event=event: self.feed(slot, event))  # type: ignore[misc]
 
     def _crashed(self, org: OrgId) -> None:
         self.crashes += 1
         self._trace.update(f"{self.time_ms} {org} crashed ".encode())
-        for other in self.founded.orgs:
-            if other != org:
-                self.at(self.rng.randint(1, 50), lambda other=other: self.feed(other, LinkChanged(org, False)))  # type: ignore[misc]
+        event = LinkChanged(self.members[org].org, False)
+        for other in self._others(org):
+            self.at(self.rng.randint(1, 50), lambda other=other: self.feed(other, event))  # type: ignore[misc]
 
-    def _schedule_wake(self, member: Member) -> None:
-        wake_at = member.wake_at()
-        if wake_at is None or self.time_ms < self._wakes.get(member.org, -1) <= wake_at:
+    def _schedule_wake(self, slot: OrgId) -> None:
+        wake_at = self.members[slot].wake_at()
+        if wake_at is None or self.time_ms < self._wakes.get(slot, -1) <= wake_at:
             return
         wake_at = max(wake_at, self.time_ms)
-        self._wakes[member.org] = wake_at
-        self.at(wake_at - self.time_ms, lambda: self._wake(member, wake_at))
+        self._wakes[slot] = wake_at
+        self.at(wake_at - self.time_ms, lambda: self._wake(slot, wake_at))
 
-    def _wake(self, member: Member, planned_ms: int) -> None:
-        if self._wakes.get(member.org) != planned_ms:
+    def _wake(self, slot: OrgId, planned_ms: int) -> None:
+        if self._wakes.get(slot) != planned_ms:
             return
-        del self._wakes[member.org]
+        del self._wakes[slot]
+        member = self.members[slot]
         if not member.is_up:
             return
         if not member.tick(self.time_ms):
-            self._crashed(member.org)
+            self._crashed(slot)
             return
-        self._schedule_wake(member)
+        self._schedule_wake(slot)
 
     def _sharing_transaction(self, org: OrgId) -> Transaction:
         rng = self.rng
@@ -252,12 +280,13 @@ def _plan_faults(simulation: Simulation) -> None:
     crash_chance = rng.choice((0.0, 0.0, 0.002, 0.01, 0.05))
     for member in simulation.members.values():
         member.skew_ms = rng.choice((0, 0, rng.randint(-SKEW_MS_MAX, SKEW_MS_MAX)))
+    for member in simulation.honest:
         member.crash_chance = crash_chance
     for _ in range(rng.randint(0, 3)):
         simulation.at(rng.randint(0, plan.faulty_ms), lambda: simulation.network.cut(orgs))
         simulation.at(rng.randint(0, plan.faulty_ms), lambda: _unblock(simulation))
     for _ in range(rng.randint(0, 3)):
-        org = rng.choice(orgs)
+        org = rng.choice(simulation.honest).org
         simulation.at(rng.randint(0, plan.faulty_ms), lambda org=org: simulation.stop(org))  # type: ignore[misc]
     for _ in range(plan.transactions):
         org = rng.choice(orgs)
@@ -295,7 +324,7 @@ def _heal(simulation: Simulation) -> None:
 def _check_growth(simulation: Simulation) -> None:
     """After healing the chain grows, and all members come to the same head."""
     goal = max(simulation.heights()) + HEALED_HEIGHTS
-    members = list(simulation.members.values())
+    members = simulation.honest
 
     def submit_more() -> None:
         if min(simulation.heights()) < goal:
