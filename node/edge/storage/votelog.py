@@ -13,6 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -43,7 +44,8 @@ class FileVoteLog:
         self._descriptor = descriptor
         self._size = size
         self._entries = entries
-        self._writing = asyncio.Lock()
+        # A thread of its own: in the loop's pool a vote would wait behind bulk work.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vote-log")
         self._broken = False
 
     @classmethod
@@ -95,18 +97,12 @@ class FileVoteLog:
 
     async def close(self) -> None:
         """Close and unlock the file, after what is being written."""
-        async with self._writing:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        await self._in_thread(lambda: os.close(self._descriptor))
+        self._thread.shutdown()
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
-        """Run `work` on a thread, one at a time; a cancelled caller does not stop it midway."""
-
-        async def run() -> None:
-            async with self._writing:
-                await asyncio.to_thread(work)
-
-        await asyncio.shield(asyncio.ensure_future(run()))
+        """Run `work` after all that was given before; a cancelled caller does not stop it midway."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
     def _append(self, frame: bytes) -> None:
         if self._broken:
