@@ -149,7 +149,8 @@ class _Process:
             try:
                 header, answer = await _exchange(running, request, parts, progress)
                 answered = True
-            except (FrameError, OSError, asyncio.IncompleteReadError) as error:
+            # uvloop raises RuntimeError on a pipe whose reader is gone, where asyncio raises OSError.
+            except (FrameError, OSError, RuntimeError, asyncio.IncompleteReadError) as error:
                 raise LearnerError(await self._why_it_ended(running)) from error
             finally:
                 # Cancelled or broken in mid-exchange: what it would still say belongs to nobody.
