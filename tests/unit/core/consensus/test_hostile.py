@@ -330,6 +330,19 @@ def test_round_changes_of_all_members_to_the_last_round_crash_nobody():
     assert is_refused(listener.hear(listener.forge.round_change(listener.forge.orgs[0], last + 1)))
 
 
+def test_prepares_of_a_round_that_is_over_are_not_kept():
+    listener = Listener()
+    _, re_proposal = justified(listener)
+    listener.hear(re_proposal)
+    before = listener.machine.kept
+
+    block = listener.forge.block(listener.forge.proposer(0))
+    effects = listener.hear(listener.forge.vote(listener.forge.orgs[0], VoteKind.PREPARE, block, 0))
+
+    assert effects == []
+    assert listener.machine.kept == before
+
+
 def test_messages_of_the_next_height_wait_and_are_bounded():
     forge = Forge(4)
     ahead = Forge(4)

@@ -123,3 +123,43 @@ def test_the_pen_refuses_a_second_signature():
     pen.move_to(1)
     with pytest.raises(AssertionError, match="only go up"):
         pen.move_to(1)
+
+
+def test_a_lock_survives_the_restart_and_goes_with_the_next_round_change():
+    forge = Forge(4)
+    me = next(org for org in forge.orgs if org not in (forge.proposer(0), forge.proposer(1)))
+    lock = forge.prepared(forge.block(forge.proposer(0)), 0)
+    log = (forge.vote(me, VoteKind.PREPARE, lock.block), lock, forge.vote(me, VoteKind.COMMIT, lock.block))
+    machine = forge.machine(me)
+    machine.step(forge.start_height(), now=START)
+
+    restored = machine.step(consensus.Restored(log), now=START)
+    wake_at = machine.wake_at
+    assert wake_at is not None
+    effects = machine.step(consensus.Tick(), now=START._replace(mono_ms=wake_at))
+
+    # The block must be executed again: a quorum of commits may come without anything else.
+    assert consensus.ExecuteBlock(lock.block) in restored
+    persist, to_proposer, broadcast = effects[:3]
+    assert isinstance(persist, consensus.PersistVotes)
+    (change,) = persist.messages
+    assert isinstance(change, RoundChange)
+    assert (change.prepared_round, change.prepared) == (0, lock.block.digest)
+    assert to_proposer == consensus.SendTo(forge.proposer(1), lock)
+    assert broadcast == consensus.Broadcast(change)
+
+
+def test_the_proposer_of_the_round_gets_the_lock_again_when_its_link_returns():
+    forge = Forge(4)
+    me = next(org for org in forge.orgs if org not in (forge.proposer(0), forge.proposer(1)))
+    lock = forge.prepared(forge.block(forge.proposer(0)), 0)
+    machine = forge.machine(me)
+    machine.step(forge.start_height(), now=START)
+    machine.step(consensus.Restored((lock, forge.round_change(me, 1, lock.certificate))), now=START)
+
+    to_proposer = machine.step(consensus.PeerLinked(forge.proposer(1)), now=START)
+    to_another = machine.step(consensus.PeerLinked(forge.proposer(0)), now=START)
+
+    change = forge.round_change(me, 1, lock.certificate)
+    assert [effect.message for effect in to_proposer if isinstance(effect, consensus.SendTo)] == [lock, change]
+    assert [effect.message for effect in to_another if isinstance(effect, consensus.SendTo)] == [change]

@@ -202,6 +202,8 @@ def test_an_idle_member_sends_one_tip_every_few_seconds_to_one_peer_in_turn():
         assert wake_at is not None
         effects = machine.step(gossip.Tick(), now=at(wake_at))
         receivers += [e.peer for e in effects if isinstance(e, gossip.Send)]
+        # Not only its own: who made a transaction may have crashed and forgotten it.
+        assert gossip.SendPending(receivers[-1], own_only=False) in effects
 
     assert receivers == [A, B, C, A, B, C]
     assert machine.wake_at == 7 * REPEAT_MS
