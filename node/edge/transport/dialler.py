@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -27,11 +28,20 @@ S = TypeVar("S", bound=Session)
 class Dialler(Generic[S]):
     """Dials whenever the lane is free, with back-off and jitter."""
 
-    def __init__(self, identity: Identity, members: Members, lane: Lane[S], report: Report) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        members: Members,
+        lane: Lane[S],
+        report: Report,
+        until_wanted: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`until_wanted` returns when this link is worth dialling."""
         self._identity = identity
         self._members = members
         self._lane = lane
         self._report = report
+        self._until_wanted = until_wanted
 
     async def run(self) -> None:
         """For ever; the caller cancels it."""
@@ -40,6 +50,7 @@ class Dialler(Generic[S]):
         backoff = 0.0
         while True:
             await self._lane.wait_free()
+            await self._until_wanted()
             await asyncio.sleep(head_start + backoff * random.uniform(0.5, 1.0))
             began = loop.time()
             for address in self._members.addresses(self._lane.peer):

@@ -159,8 +159,9 @@ class GrpcTransport:
         bulk = Lane(own, org, Purpose.BULK, members, self._make_bulk, partial(report.link, org, Purpose.BULK))
         loop = asyncio.get_running_loop()
         tasks = (
-            loop.create_task(Dialler(self._identity, members, control, report).run()),
-            loop.create_task(Dialler(self._identity, members, bulk, report).run()),
+            loop.create_task(Dialler(self._identity, members, control, report, control.wait_free).run()),
+            # A peer that cannot be reached is dialled once at a time: bulk follows control.
+            loop.create_task(Dialler(self._identity, members, bulk, report, control.wait_up).run()),
         )
         for task in tasks:
             self._tasks.add(task)
