@@ -296,3 +296,40 @@ def test_garbage_is_a_fault_and_not_a_crash():
         simulation.feed(org, PeerSent(peer, data))
 
     assert [fault.peer for fault in simulation.members[org].faults_seen] == [peer] * 5
+
+
+@pytest.mark.parametrize("members", [4, 10, 31])
+def test_messages_per_member_and_block_grow_with_the_members_and_no_faster(members):
+    # p2pfl#87: storms. One block: a proposal, two votes and a tip to each other member, and a body or its forwarding.
+    simulation = started(members, seed=21)
+    sent: dict[OrgId, int] = dict.fromkeys(simulation.founded.orgs, 0)
+
+    def count(sender: OrgId, receiver: OrgId, data: bytes) -> bool:
+        sent[sender] += 1
+        return False
+
+    simulation.drop = count
+    simulation.submit(simulation.founded.orgs[0])
+    reach(simulation, 1)
+    simulation.run(1_000)
+
+    assert max(sent.values()) <= 5 * (members - 1) + 6
+    before = sum(sent.values())
+    simulation.run(60_000)
+    # Idle: one tip every five seconds from each.
+    assert sum(sent.values()) - before <= members * 13
+
+
+def test_the_growing_rounds_of_a_stalled_height_do_not_fill_anything():
+    simulation = started(seed=22)
+    a, _, c, d = simulation.founded.orgs
+    simulation.stop(c)
+    simulation.stop(d)
+    simulation.submit(a)
+    simulation.run(30 * 60_000)
+    votes = len(simulation.members[a].disk.votes)
+
+    # One round change for each capped time-out, and nothing else.
+    assert votes <= 30 * 60_000 / 3_200 + 10
+    simulation.start(c, d)
+    reach(simulation, 1, within_ms=15_000)
