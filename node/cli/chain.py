@@ -1,4 +1,4 @@
-"""`lepton chain blocks | block | tx | verify`: read and check this member's copy of the chain, with or without a daemon."""
+"""`lepton chain blocks | block | tx | verify`: read and check this member's copy of the chain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

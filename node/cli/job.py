@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 
 from node.api import OperatorClient
+from node.app.jobfile import terms_from_file
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, is_org_id
+from node.base.types import Digest
 from node.cli.common import (
     CommandError,
     Json,
@@ -23,16 +24,13 @@ from node.cli.common import (
     report,
     submit,
 )
-from node.edge.learning.recipe import parse_recipe
-from node.ledger.contracts.training import JobTerms, Refuse, Withdraw
+from node.ledger.contracts.training import Refuse, Withdraw
 
 commands = typer.Typer(no_args_is_help=True, help="Train a model together, each on its own rows.")
 
 JobId = Annotated[str, typer.Argument(help="The job's id: all its 64 hexadecimal digits, or the first few.")]
 
 WATCH_INTERVAL_S = 0.5
-MINIMUM_SHARE = 2
-"""Without --minimum, half of the participants must contribute, and never fewer than two where there are two."""
 
 
 @commands.command()
@@ -63,31 +61,6 @@ def propose(
         console.print(
             f"job {job}\nEach participant looks at it and approves: lepton job approve {job[:16]} --data FILE"
         )
-
-
-def terms_from_file(
-    file: Path, *, rounds: int | None, participants: list[str], minimum: int | None, count: int, deadline_ms: int
-) -> JobTerms:
-    """The terms of the job that `file` describes, for `count` participants. Raises `CommandError`, `LearnerError`."""
-    try:
-        described = jsonlib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError, jsonlib.JSONDecodeError) as error:
-        raise CommandError(f"{file} cannot be read as JSON: {error}") from error
-    if not isinstance(described, dict) or not {"name", "rounds", "recipe"} <= described.keys():
-        raise CommandError(f"{file} must be a JSON object with `name`, `rounds` and `recipe`")
-    strangers = [org for org in participants if not is_org_id(org)]
-    if strangers:
-        raise CommandError(f"{strangers[0]!r} is no organisation's name")
-    recipe = jsonlib.dumps(described["recipe"], sort_keys=True, separators=(",", ":")).encode()
-    parse_recipe(recipe)
-    return JobTerms(
-        name=str(described["name"]),
-        participants=tuple(sorted(OrgId(org) for org in participants)),
-        rounds=rounds if rounds is not None else int(described["rounds"]),
-        minimum=minimum if minimum is not None else max(min(count, MINIMUM_SHARE), count // 2),
-        recipe=recipe,
-        progress_deadline_ms=deadline_ms,
-    )
 
 
 @commands.command()

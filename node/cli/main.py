@@ -8,6 +8,7 @@ import typer
 
 import node
 from node.api import OperatorError
+from node.app.jobfile import JobFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
 from node.cli import chain, data, job, member, model, network
@@ -47,7 +48,7 @@ def _version(asked: bool) -> None:
 @lepton.callback()
 def options(
     context: typer.Context,
-    dir: Annotated[  # noqa: A002
+    dir: Annotated[
         Path, typer.Option("--dir", "-d", envvar="LEPTON_DIR", help="The member's folder.", show_default=True)
     ] = Path("lepton"),
     version: Annotated[
@@ -65,7 +66,7 @@ lepton.add_typer(job.commands, name="job")
 lepton.add_typer(data.commands, name="data")
 lepton.add_typer(model.commands, name="model")
 
-KNOWN_ERRORS = (CommandError, FileError, LearnerError, LedgerError, OperatorError, SettingsError, OSError)
+KNOWN_ERRORS = (CommandError, FileError, JobFileError, LearnerError, LedgerError, OperatorError, SettingsError, OSError)
 
 
 def main() -> None:

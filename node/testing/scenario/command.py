@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from node.api import OperatorError
+from node.app.jobfile import JobFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli.common import CommandError
 from node.edge.storage import FileError
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.figures import Figures, measure
@@ -23,7 +23,7 @@ from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_s
 from node.testing.scenario.run import Ended, propose_and_approve, settle, watch
 from node.testing.scenario.screen import Screen, show_figures
 
-KNOWN_ERRORS = (ClusterError, CommandError, FileError, LearnerError, OperatorError, SettingsError, OSError)
+KNOWN_ERRORS = (ClusterError, FileError, JobFileError, LearnerError, OperatorError, SettingsError, OSError)
 INTERRUPTED = 130
 
 

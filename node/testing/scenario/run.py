@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from node.api import DaemonUnreachable, OperatorClient, Outcome
+from node.app.jobfile import terms_from_file
 from node.base.codec import encode
-from node.cli.job import terms_from_file
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.plan import Scenario, Share
 from node.testing.scenario.screen import Screen
