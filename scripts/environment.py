@@ -68,7 +68,7 @@ def _prepare(home: Path) -> None:
 
 
 def _pip(home: Path, *words: str) -> None:
-    _say(f"pip {words[0]} {words[-1] if words[-1] != str(ROOT) else 'lepton'}")
+    _say(f"pip install {Path(words[-1]).name}")
     # Their output is of no use when all goes well, and all of it when something fails.
     command = [str(home / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

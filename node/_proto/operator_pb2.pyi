@@ -45,20 +45,22 @@ class Approval(_message.Message):
     def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ...) -> None: ...
 
 class Outcome(_message.Message):
-    __slots__ = ("transaction", "final", "height", "accepted", "code", "reason")
+    __slots__ = ("transaction", "final", "height", "accepted", "code", "reason", "notes")
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     transaction: bytes
     final: bool
     height: int
     accepted: bool
     code: str
     reason: str
-    def __init__(self, transaction: _Optional[bytes] = ..., final: _Optional[bool] = ..., height: _Optional[int] = ..., accepted: _Optional[bool] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, transaction: _Optional[bytes] = ..., final: _Optional[bool] = ..., height: _Optional[int] = ..., accepted: _Optional[bool] = ..., code: _Optional[str] = ..., reason: _Optional[str] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BlockReceipts(_message.Message):
     __slots__ = ("height", "accepted", "refused")

@@ -103,4 +103,5 @@ def _from_wire(outcome: operator_pb2.Outcome) -> Outcome:
         accepted=outcome.accepted,
         code=outcome.code,
         reason=outcome.reason,
+        notes=tuple(outcome.notes),
     )

@@ -109,4 +109,5 @@ def _to_wire(outcome: Outcome) -> operator_pb2.Outcome:
         accepted=outcome.accepted,
         code=outcome.code,
         reason=outcome.reason,
+        notes=outcome.notes,
     )

@@ -15,6 +15,8 @@ class Outcome:
     accepted: bool
     code: str
     reason: str
+    notes: tuple[str, ...] = ()
+    """What the member's own operator should know of its data."""
 
 
 @dataclass(frozen=True, slots=True)

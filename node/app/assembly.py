@@ -65,6 +65,7 @@ class MemberNode:
     training: TrainingEngine
     transport: RunningTransport
     store: SqliteStore
+    submitter: Submitter
 
     def __init__(
         self, folder: Folder, org: OrgId, keys: NodeKeys, genesis: Genesis, make_transport: MakeTransport
@@ -136,7 +137,7 @@ class MemberNode:
             on_heard=lambda peer, heard: self.training.on_heard(peer, heard),
             on_fault=lambda peer, reason: self._log.warning("peer fault", peer=peer, reason=reason),
         )
-        submitter = Submitter(
+        self.submitter = Submitter(
             self.org,
             self.chain,
             self._keys.signer,
@@ -145,6 +146,7 @@ class MemberNode:
             hand_in=self.engine.submit,
         )
         learner = ProcessLearner(self.org)
+        self._stack.push_async_callback(learner.close_all)
         self.training = TrainingEngine(
             org=self.org,
             learner=learner,
@@ -152,7 +154,7 @@ class MemberNode:
             state=self.store.state,
             clock=clock,
             entropy=entropy,
-            submit=submitter.submit,
+            submit=self.submitter.submit,
             data_path=self._data_path,
             sealer=FileSealer(self._keys.data_key),
             data_key_of=members.data_key,
@@ -169,7 +171,7 @@ class MemberNode:
             engine=self.engine,
             store=self.store,
             transport=self.transport,
-            submitter=submitter,
+            submitter=self.submitter,
             learner=learner,
             training=self.training,
             entropy=entropy,

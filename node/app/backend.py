@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,8 @@ class Backend:
         committed = await asyncio.to_thread(commit_file, path, data, self._entropy.bytes(SALT_BYTES))
         await asyncio.to_thread(keep, self._folder.approvals, found.id.hex(), committed)
         approval = Approve(found.id, committed.commitment, statistics.rows)
-        return await self.submit("training", "approve", encode(approval), APPROVAL_WAIT_S)
+        outcome = await self.submit("training", "approve", encode(approval), APPROVAL_WAIT_S)
+        return replace(outcome, notes=statistics.notes)
 
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""

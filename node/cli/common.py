@@ -72,8 +72,11 @@ def report(outcome: Outcome, *, as_json: bool) -> None:
                 "accepted": outcome.accepted,
                 "code": outcome.code,
                 "reason": outcome.reason,
+                "notes": list(outcome.notes),
             }
         )
+    for note in outcome.notes:
+        typer.echo(f"note: {note}", err=True)
     if not outcome.final:
         raise CommandError(
             f"transaction {outcome.transaction.hex()} is not in a block yet; "

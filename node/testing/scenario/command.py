@@ -19,7 +19,7 @@ from node.base.ports import LearnerError
 from node.edge.storage import FileError
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.figures import Figures, measure
-from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_scenario
+from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_scenario, write_job
 from node.testing.scenario.run import Ended, propose_and_approve, settle, watch
 from node.testing.scenario.screen import Screen, show_figures
 
@@ -43,7 +43,9 @@ def _options(description: str) -> argparse.Namespace:
     parser.add_argument("--scenario", default="heart", help="which one (default: heart)")
     parser.add_argument("--members", type=int, metavar="N", help="members; more than files: rows are dealt further")
     parser.add_argument("--rounds", type=int, metavar="N", help="training rounds (default: the scenario's)")
-    parser.add_argument("--seed", type=int, default=0, help="chooses the held-out rows (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="chooses the held-out rows, and all chance in training (default: 0)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the network running and say how to talk to it")
     parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for a program")
@@ -80,11 +82,12 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
     try:
         with Screen(console) as screen:
             screen.say(f"{scenario.title}: founding a network of {len(members)} members in {root}")
+            scenario, job_file = write_job(scenario, root, options.seed)
             shares = await asyncio.to_thread(deal_rows, scenario, members, root, options.seed)
             await asyncio.to_thread(cluster.found, scenario.name)
             await cluster.start()
             screen.say(f"{len(members)} daemons are up and linked")
-            job = await propose_and_approve(cluster, scenario, shares, rounds, screen)
+            job = await propose_and_approve(cluster, job_file, shares, rounds, screen)
             approved = True
             if options.keep:
                 _say_how_to_talk(console, cluster)

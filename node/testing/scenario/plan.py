@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,14 @@ def read_scenario(scenarios: Path, name: str) -> Scenario:
         raise ClusterError(f"there is no scenario {name!r}; there are {', '.join(known)}")
     job = json.loads(path.read_text())
     return Scenario(name, job["name"], path.parent, int(job["rounds"]), job["recipe"], dict(job["members"]))
+
+
+def write_job(scenario: Scenario, root: Path, seed: int) -> tuple[Scenario, Path]:
+    """The scenario with this seed, and the job file that its first member will propose."""
+    seeded = replace(scenario, recipe={**scenario.recipe, "seed": seed})
+    path = root / "job.json"
+    path.write_text(json.dumps({"name": seeded.title, "rounds": seeded.rounds, "recipe": seeded.recipe}, indent=2))
+    return seeded, path
 
 
 def member_names(scenario: Scenario, count: int | None) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from node.api import DaemonUnreachable, OperatorClient, Outcome
 from node.app.jobfile import terms_from_file
 from node.base.codec import encode
 from node.testing.processes import ClusterError, ProcessCluster
-from node.testing.scenario.plan import Scenario, Share
+from node.testing.scenario.plan import Share
 from node.testing.scenario.screen import Screen
 
 POLL_S = 0.25
@@ -31,11 +31,11 @@ class Ended:
 
 
 async def propose_and_approve(
-    cluster: ProcessCluster, scenario: Scenario, shares: list[Share], rounds: int, screen: Screen
+    cluster: ProcessCluster, job_file: Path, shares: list[Share], rounds: int, screen: Screen
 ) -> bytes:
     """The first member proposes, every member approves with its own rows. The job's id. Raises `ClusterError`."""
     terms = terms_from_file(
-        scenario.folder / "job.json",
+        job_file,
         rounds=rounds,
         participants=[],
         minimum=None,
