@@ -167,6 +167,7 @@ class WorldMember:
         self.learner = FakeLearner(org, length)
         self.key = X25519PrivateKey.generate()
         self.alive = False
+        self.behind = False
         self.log: list[str] = []
 
     def start(self) -> None:
@@ -187,6 +188,7 @@ class WorldMember:
             models=self.folder / "models",
             inputs=self.folder / "inputs",
             log=self.log.append,
+            behind=lambda: self.behind,
         )
         self.alive = True
         self.task = asyncio.create_task(self.engine.run())
@@ -213,7 +215,7 @@ class TrainingWorld:
             "rounds": 2,
             "minimum": 1,
             "recipe": b"{}",
-            "progress_deadline_ms": 400,
+            "progress_deadline_ms": 800,
         }
         self.terms = JobTerms(**(chosen | terms))  # type: ignore[arg-type]
         self.members = {org: WorldMember(self, org, folder / org, length) for org in self.orgs}

@@ -52,6 +52,8 @@ ANNOUNCE_EVERY_MS = 1_000
 RESUBMIT_FIRST_MS = 4_000
 RESUBMIT_MAX_MS = 30_000
 """A transaction that the ledger does not show is handed in again: after the first wait, then doubled up to here."""
+STALL_PART = 4
+"""Woken later than asked for by a deadline over this, a member gives the others a whole deadline anew."""
 
 
 class AveragingRound:
@@ -78,6 +80,7 @@ class AveragingRound:
     def step(self, input_: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what to do, in order."""
         effects: list[Effect] = []
+        self._notice_stall(now.mono_ms)
         match input_:
             case LedgerView():
                 self._see(input_, now.mono_ms)
@@ -98,6 +101,13 @@ class AveragingRound:
         if self._view is not None:
             effects += self._decide(self._view.job, self._view.round, now.mono_ms)
         return effects
+
+    def _notice_stall(self, now_ms: int) -> None:
+        """A member that was itself stopped for a while (suspended, starved) has not read what the others sent."""
+        if self._view is None or self._wake_at is None:
+            return
+        if now_ms > self._wake_at + self._view.job.terms.progress_deadline_ms // STALL_PART:
+            self._stage_since_ms = now_ms
 
     def _see(self, view: LedgerView, now_ms: int) -> None:
         self._view = view
@@ -146,9 +156,8 @@ class AveragingRound:
             case Phase.REDUCING:
                 return self._reducing(job, record)
             case Phase.CLOSED if record.training_round == 0:
-                # The others were faster: what is under way is brought to its end, nothing new begins.
-                works, _ = self._preparing(job, record)
-                return [work for work in works if work in self._running], []
+                # The others were faster. The learner ends what it is at: to stop it would be to end its process.
+                return [work for work in self._running if isinstance(work, Prepare)], []
             case Phase.CLOSING | Phase.CLOSED:
                 return self._closing(job, record)
             case _:

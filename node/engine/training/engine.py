@@ -69,6 +69,8 @@ from node.ledger.contracts.training import (
 )
 
 DETAIL_CHARACTERS_MAX = 200
+CATCH_UP_MS = 500
+"""While a member is behind it waits for the next block, but no longer than this: a peer may lie about its height."""
 DISK_ATTEMPTS = 3
 DISK_PAUSE_S = 1.0
 
@@ -113,8 +115,11 @@ class TrainingEngine:
         models: Path,
         inputs: Path,
         log: Callable[[str], None],
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`models` and `inputs` are folders of this member; `data_private_key` opens what is relayed to it.
+        """`behind()` says whether blocks are being caught up with: then what they ask for is over already.
+
+        `models` and `inputs` are folders of this member; `data_private_key` opens what is relayed to it.
 
         `log` hears what an operator may want to know, a sentence at a time.
         """
@@ -134,7 +139,9 @@ class TrainingEngine:
         self._inbox: deque[tuple[RoundKey, RoundInput]] = deque()
         self._schedule: deque[ScheduleInput] = deque()
         self._ready = asyncio.Event()
+        self._behind = behind
         self._block_came = True
+        self._block_ms = clock.now().mono_ms - CATCH_UP_MS
         self._group: asyncio.TaskGroup | None = None
         self._loss: float | None = None
         self._trouble = ""
@@ -159,6 +166,7 @@ class TrainingEngine:
     def on_block(self) -> None:
         """A block was committed."""
         self._block_came = True
+        self._block_ms = self._clock.now().mono_ms
         self._ready.set()
 
     def on_heard(self, peer: OrgId, heard: Heard) -> None:
@@ -186,7 +194,7 @@ class TrainingEngine:
                 await self._learner.close(self._scheduler.current)
 
     def _turn(self) -> None:
-        if self._block_came:
+        if self._block_came and not self._catching_up():
             self._block_came = False
             self._schedule.append(JobsSeen(tuple(jobs(view(self._state, CONTRACT)))))
         now = self._clock.now()
@@ -204,13 +212,17 @@ class TrainingEngine:
             if running.machine.wake_at is not None and running.machine.wake_at <= now.mono_ms:
                 self._step(key, Tick())
 
+    def _catching_up(self) -> bool:
+        return self._behind() and self._clock.now().mono_ms < self._block_ms + CATCH_UP_MS
+
     async def _wait(self) -> None:
-        if self._inbox or self._schedule or self._block_came:
+        if self._inbox or self._schedule or (self._block_came and not self._catching_up()):
             await asyncio.sleep(0)
             return
         self._ready.clear()
         moments = [running.machine.wake_at for running in self._running.values()]
-        wake_at = min((at for at in [*moments, self._scheduler.wake_at] if at is not None), default=None)
+        moments += [self._scheduler.wake_at, self._block_ms + CATCH_UP_MS if self._block_came else None]
+        wake_at = min((at for at in moments if at is not None), default=None)
         timeout_s = None if wake_at is None else max(0, wake_at - self._clock.now().mono_ms) / 1000
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):

@@ -52,6 +52,7 @@ class Shelf:
         self._inputs = inputs
         self._sealer = sealer
         self._log = log
+        self._digests: dict[Path, tuple[int, int, Digest]] = {}
         make_private_folder(models)
         make_private_folder(inputs)
 
@@ -84,7 +85,9 @@ class Shelf:
         path = self.path(job, training_round)
         make_private_folder(path.parent)
         write_atomically(path, file, mode=PUBLIC_MODE)
-        return file_digest(file)
+        digest, status = file_digest(file), path.stat()
+        self._digests[path] = (status.st_mtime_ns, status.st_size, digest)
+        return digest
 
     def model(self, job: Digest, training_round: int, digest: Digest) -> bytes | None:
         """The model file of a training round, if it is here and is the one with this SHA-256."""
@@ -97,9 +100,21 @@ class Shelf:
     def find_model(self, job: Digest, digest: Digest) -> Path | None:
         """The path of the model file with this SHA-256."""
         for path in sorted(self._folder(job).glob("round-*.safetensors"), key=_round_of, reverse=True):
-            if file_digest(path.read_bytes()) == digest:
+            if self._digest_of(path) == digest:
                 return path
         return None
+
+    def _digest_of(self, path: Path) -> Digest | None:
+        """Hashed once per version of the file: this is asked for every list of jobs."""
+        try:
+            status = path.stat()
+            known = self._digests.get(path)
+            if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
+                known = (status.st_mtime_ns, status.st_size, file_digest(path.read_bytes()))
+                self._digests[path] = known
+        except FileNotFoundError:
+            return None
+        return known[2]
 
     def path(self, job: Digest, training_round: int) -> Path:
         """Where a training round's model lies."""
@@ -113,6 +128,7 @@ class Shelf:
         for path in self._folder(job).glob("round-*.safetensors"):
             if _round_of(path) < training_round - MODELS_KEPT:
                 path.unlink(missing_ok=True)
+                self._digests.pop(path, None)
 
     def _folder(self, job: Digest) -> Path:
         return self._models / _short(job)

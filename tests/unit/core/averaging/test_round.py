@@ -163,6 +163,16 @@ def test_a_preparation_under_way_is_brought_to_its_end_when_the_others_are_faste
     assert story.done(Prepare(tuple(ORGS)), Preparation(ROOT, MODEL, 2048)) == []
 
 
+def test_statistics_that_the_others_no_longer_need_are_given_up():
+    story = Story(0)
+    story.commit_all()
+    story.see()
+    story.done(ObtainStatement(M1))
+    for org in (M1, M2, M3):
+        story.call(org, "prepared", Prepared(story.id, 0, ROOT, MODEL, 2048))
+    assert story.see() == [Cancel(ObtainStatement(M2)), Cancel(ObtainStatement(M3))]
+
+
 def test_a_preparation_that_fails_is_said_in_words_of_the_ledger():
     story = Story(0)
     story.commit_all()
@@ -199,6 +209,20 @@ def test_the_silent_are_called_late_after_one_deadline_each():
     assert story.machine.wake_at == 3_000 + DEADLINE_MS
     story.now_ms = 3_000 + DEADLINE_MS
     assert story.step(Tick()) == [Submit("late", story.late(M2))]
+
+
+def test_a_member_that_was_stopped_itself_calls_nobody_late_for_it():
+    story = Story()
+    story.see()
+    story.done(Train(1), Committed(ROOT, 0, 0))
+    story.commit_all((M0, M1, M2))
+    story.see()
+    story.now_ms = 60_000
+    assert story.step(Tick()) == []
+    story.now_ms += DEADLINE_MS - 1
+    assert story.step(Tick()) == []
+    story.now_ms += 1
+    assert story.step(Tick()) == [Submit("late", story.late(M3))]
 
 
 def test_what_the_ledger_does_not_show_is_said_again():
