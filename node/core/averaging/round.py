@@ -5,6 +5,7 @@ is under way, and asks for the difference. So a restart needs no log of its own,
 seen twice changes nothing. It sees ids and digests; the performer moves and sums the megabytes.
 """
 
+from dataclasses import dataclass
 from typing import assert_never
 
 from node.base.types import ZERO_DIGEST, Digest, Instant, OrgId
@@ -56,6 +57,15 @@ STALL_PART = 4
 """Woken later than asked for by a deadline over this, a member gives the others a whole deadline anew."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A transaction that was handed in and is not on the ledger yet."""
+
+    first_ms: int
+    again_ms: int
+    wait_ms: int
+
+
 class AveragingRound:
     """What `org` must do in one training round of one job."""
 
@@ -65,7 +75,7 @@ class AveragingRound:
         self._running: dict[Work, None] = {}  # in the order in which they began
         self._done: dict[Work, Outcome] = {}
         self._failed: dict[Work, str] = {}
-        self._sent: dict[tuple[str, object], tuple[int, int]] = {}
+        self._sent: dict[tuple[str, object], _Sent] = {}
         self._stage: tuple[Phase, int] | None = None
         self._stage_since_ms = 0
         self._heard_ms: dict[OrgId, int] = {}
@@ -290,16 +300,28 @@ class AveragingRound:
     def _submissions(self, says: list[tuple[str, object]], now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         for method, payload in says:
-            due_ms, wait_ms = self._sent.get((method, payload), (now_ms, RESUBMIT_FIRST_MS))
-            if now_ms >= due_ms:
-                self._sent[method, payload] = (now_ms + wait_ms, min(2 * wait_ms, RESUBMIT_MAX_MS))
+            sent = self._sent.get((method, payload), _Sent(now_ms, now_ms, RESUBMIT_FIRST_MS))
+            if now_ms >= sent.again_ms:
+                again = _Sent(sent.first_ms, now_ms + sent.wait_ms, min(2 * sent.wait_ms, RESUBMIT_MAX_MS))
+                self._sent[method, payload] = again
                 effects.append(Submit(method, payload))
+        # Who has acted and waits for the ledger is not silent: while no blocks are made, nobody is to blame here.
+        if any(now_ms >= moment for moment in self._pending_ms(says)):
+            effects += self._announce("waiting for the ledger", now_ms)
         return effects
+
+    def _pending_ms(self, says: list[tuple[str, object]]) -> list[int]:
+        """From when on each of this member's own reports is overdue on the ledger."""
+        pending = [self._sent[say] for say in says if say in self._sent and say[0] != "late"]
+        return [sent.first_ms + ANNOUNCE_EVERY_MS for sent in pending]
 
     def _next_wake(self, job: JobView, record: Record, says: list[tuple[str, object]]) -> int | None:
         said = {payload.member for _, payload in says if isinstance(payload, Late)}
         moments = [self._late_at(job, member) for member in self._awaited(record) if member not in said]
-        moments += [self._sent[key][0] for key in says if key in self._sent]
+        moments += [self._sent[say].again_ms for say in says if say in self._sent]
+        announced_ms = self._announced_ms
+        for moment in self._pending_ms(says):
+            moments.append(moment if announced_ms is None else max(moment, announced_ms + ANNOUNCE_EVERY_MS))
         return min(moments, default=None)
 
 
