@@ -25,6 +25,7 @@ from node.testing.scenario.screen import Screen, show_figures
 
 KNOWN_ERRORS = (ClusterError, FileError, JobFileError, LearnerError, OperatorError, SettingsError, OSError)
 INTERRUPTED = 130
+FILE_WIDTH = 120
 
 
 def main(scenarios: Path, clusters: Path, description: str) -> None:
@@ -77,6 +78,9 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
     rounds = options.rounds or scenario.rounds
     root = _root(options, clusters)
     console = Console()
+    if not console.is_terminal:
+        # A file or a pipe has no width; the usual 80 would cut the tables.
+        console = Console(width=FILE_WIDTH)
     cluster = ProcessCluster(root, [org for org, _ in members])
     approved = False
     try:

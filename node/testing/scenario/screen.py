@@ -89,7 +89,7 @@ def number(value: float | None) -> str:
 def show_figures(console: Console, title: str, figures: Figures) -> None:
     """The table at the end."""
     table = Table(title=title, title_justify="left")
-    table.add_column("member")
+    table.add_column("member", no_wrap=True)
     for column in (
         "held out +/-",
         "AUC alone",
