@@ -1,0 +1,271 @@
+"""`kill -9` at the moments that matter, while four real daemons train: the others finish, the killed one comes back.
+
+One network and one long job serve all of them; each test stands on its own feet with both.
+"""
+
+import asyncio
+import json
+from statistics import median
+
+import pytest
+import pytest_asyncio
+
+from node.base.codec import decode, encode
+from node.base.types import Digest, PeerMessage, Proposal
+from node.cli.job import terms_from_file
+from node.edge.storage import FileVoteLog
+from node.ledger.contracts.sharing import Register
+from node.ledger.contracts.training import TRAINING, Phase, training_rounds
+from node.ledger.contracts.contract import view
+from node.testing.scenario.plan import deal_rows, member_names, read_scenario
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+
+ROUNDS = 22
+DEADLINE_MS = 5_000
+SLACK_MS = 4_000
+"""For one resend, and for a machine with other work."""
+RECOVERY_S_MAX = 90
+JOB_S_MAX = 200
+
+
+class Trial:
+    """The network and its job."""
+
+    def __init__(self, site):
+        self.site = site
+        self.orgs = [str(org) for org in site.orgs]
+        self.job = b""
+
+    def others(self, *orgs):
+        return [org for org in self.orgs if org not in orgs]
+
+    async def start_job(self, scenario, shares, file):
+        terms = terms_from_file(
+            file, rounds=ROUNDS, participants=[], minimum=None, count=4, deadline_ms=DEADLINE_MS
+        )
+        async with self.site.client(self.orgs[0]) as client:
+            proposed = await client.submit("training", "propose", encode(terms))
+        assert proposed.accepted, proposed
+        self.job = proposed.transaction
+        await self.site.until(
+            lambda statuses: all(s["height"] >= proposed.height for s in statuses.values()), "the proposal", 60
+        )
+        await asyncio.gather(*(self.approve(share) for share in shares))
+
+    async def approve(self, share):
+        async with self.site.client(share.org) as client:
+            approved = await client.approve(self.job, str(share.train.relative_to(self.site.folder(share.org))))
+        assert approved.accepted, approved
+
+    async def job_at(self, org):
+        async with self.site.client(org) as client:
+            return (await client.jobs(self.job))[0]
+
+    async def until_training_with_all(self, org):
+        """Wait until the open training round's cohort is everybody, and return its number."""
+        while True:
+            found = await self.job_at(org)
+            assert found["state"] in ("preparing", "training"), f"the job is over too early: {found['state']}"
+            if found["training_round"] >= 1 and found["cohort"] == self.orgs:
+                return found["training_round"]
+            await asyncio.sleep(0.02)
+
+    async def until_round(self, org, number):
+        await self.site.catch(
+            org, lambda s: s["training_round"] >= number or s["job"] is None, f"training round {number}", RECOVERY_S_MAX
+        )
+
+    def rounds(self, org):
+        with self.site.reading(org) as reader:
+            return list(training_rounds(view(reader, "training"), Digest(self.job)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trial(tmp_path_factory, tools):
+    root = tmp_path_factory.mktemp("net")
+    scenario = read_scenario(tools.scenarios, "heart")
+    members = member_names(scenario, None)
+    # A model large enough that its leaves are seen travelling, trained long enough to be killed in the middle.
+    recipe = dict(scenario.recipe, model={"kind": "mlp", "hidden": [512, 256]})
+    recipe["training"] = dict(recipe["training"], epochs=25)
+    file = root / "job.json"
+    file.write_text(json.dumps({"name": "faults", "rounds": ROUNDS, "recipe": recipe}))
+    site = tools.Site(root, [org for org, _ in members])
+    try:
+        shares = deal_rows(scenario, members, root, seed=0)
+        site.found("faults")
+        await site.start()
+        trial = Trial(site)
+        await trial.start_job(scenario, shares, file)
+        yield trial
+    finally:
+        processes = site.daemons()
+        site.stop()
+        tools.wait_for(lambda: not tools.alive(processes), "learners to end with their daemons")
+    tools.assert_clean(site.logs())
+
+
+async def test_killed_while_training(trial):
+    victim, witness = "cleveland", "budapest"
+    number = await trial.until_training_with_all(witness)
+    await trial.site.catch(
+        victim, lambda s: s["training_round"] > number and s["phase"] == "committing", "training to begin", 60
+    )
+    await killed_and_back(trial, victim, witness)
+
+
+async def test_killed_while_leaves_travel(trial):
+    victim, witness = "zurich_basel", "budapest"
+    await trial.until_training_with_all(witness)
+    await trial.site.catch(victim, lambda s: s["phase"] == "reducing", "leaves to travel", 60)
+    await killed_and_back(trial, victim, witness)
+
+
+async def test_killed_while_the_model_is_gathered(trial):
+    victim, witness = "budapest", "long_beach"
+    await trial.until_training_with_all(witness)
+    await trial.site.catch(victim, lambda s: s["phase"] == "closing", "the training round to close", 60)
+    await killed_and_back(trial, victim, witness)
+
+
+async def test_proposer_killed_while_votes_are_out(trial):
+    victim, witness = "long_beach", "cleveland"
+    await trial.until_training_with_all(witness)
+    height = await its_votes_are_out(trial, victim)
+    trial.site.kill(victim)
+
+    with trial.site.reading(victim) as reader:
+        assert reader.height() == height
+        chain = Digest(trial.site.blocks(witness, 0)[0].block.header.chain)
+    log = FileVoteLog.open(trial.site.folder(victim) / "votes.log", chain)
+    signed = [decode(PeerMessage, entry) for entry in log.entries()]
+    await log.close()
+    assert [m.header.height for m in signed if isinstance(m, Proposal)] == [height + 1]
+    await killed_and_back(trial, victim, witness, killed=True)
+
+
+async def test_the_job_ends_with_the_same_bytes_everywhere(trial, tools):
+    async def ended():
+        found = [await trial.job_at(org) for org in trial.orgs]
+        assert all(job["state"] in ("training", "done") for job in found), found
+        return all(job["state"] == "done" and job["model_path"] for job in found)
+
+    for _ in range(JOB_S_MAX * 10):
+        if await ended():
+            break
+        await asyncio.sleep(0.1)
+    statuses = await trial.site.same_head()
+
+    models = set()
+    for org in trial.orgs:
+        with open((await trial.job_at(org))["model_path"], "rb") as file:
+            models.add(file.read())
+    assert len(models) == 1
+    assert len({status["state_root"] for status in statuses.values()}) == 1
+    found = tools.lepton_json("--dir", trial.site.folder("long_beach"), "chain", "verify")
+    assert found["head_digest"] == statuses["budapest"]["head_digest"]
+    assert found["state_root"] == statuses["budapest"]["state_root"]
+
+
+async def test_with_two_of_four_killed_no_block_is_made_until_one_returns(trial):
+    site = trial.site
+    up, down = ["budapest", "long_beach"], ["cleveland", "zurich_basel"]
+    before = await site.same_head(JOB_S_MAX)
+    pids = {org: site.pid(org) for org in up}
+    for org in down:
+        site.kill(org)
+    async with site.client("budapest") as client:
+        waiting = await client.submit("sharing", "register", encode(Register("halves", Digest(b"h" * 32))), wait_s=None)
+    # They have tried round after round, and could not.
+    tried = await site.until(lambda ss: all(s["round"] >= 2 for s in ss.values()), "rounds to pass", 60, orgs=up)
+
+    assert not waiting.final
+    for org in up:
+        assert (tried[org]["height"], tried[org]["head_digest"]) == (before[org]["height"], before[org]["head_digest"])
+        assert tried[org]["pending"] == 1
+
+    began = asyncio.get_running_loop().time()
+    site.launch("cleveland")
+    height = before["budapest"]["height"]
+    three = [*up, "cleveland"]
+    await site.until(
+        lambda ss: all(s["height"] > height and s["pending"] == 0 for s in ss.values()), "a block", 60, orgs=three
+    )
+    print(f"goes on {asyncio.get_running_loop().time() - began:.1f} s after one was started again")
+    (block,) = site.blocks("budapest", height)[:1]
+    assert [tx.id for tx in block.block.transactions] == [waiting.transaction]
+    assert {org: site.pid(org) for org in up} == pids, "nobody else was restarted"
+    site.launch("zurich_basel")
+    await site.same_head()
+
+
+async def its_votes_are_out(trial, victim):
+    """Wait until `victim` has a proposal of its own in its vote log, and return the height below it."""
+    site = trial.site
+    votes = site.folder(victim) / "votes.log"
+    index = trial.orgs.index(victim)
+    empty = min([votes.stat().st_size for _ in range(200) if not await asyncio.sleep(0.01)])
+    clear_at = None
+    deadline = asyncio.get_running_loop().time() + 60
+    while asyncio.get_running_loop().time() < deadline:
+        with site.reading(victim) as reader:
+            height = reader.height()
+        size = votes.stat().st_size
+        if size == empty:
+            clear_at = height
+        elif clear_at == height and (height + 1) % len(trial.orgs) == index:
+            return height
+        await asyncio.sleep(0.0005)
+    raise AssertionError(f"{victim} proposed nothing")
+
+
+async def killed_and_back(trial, victim, witness, *, killed=False):
+    """Kill; the others finish the training round in time; the killed one returns and joins the next one."""
+    site = trial.site
+    number = trial.rounds(witness)[-1].training_round
+    with site.reading(witness) as reader:
+        height = reader.height()
+    if not killed:
+        site.kill(victim)
+
+    await trial.until_round(witness, number + 2)
+    assert_in_time(trial, victim, witness, number, height)
+    with site.reading(witness) as reader:
+        restarted_at = reader.height()
+    began = asyncio.get_running_loop().time()
+    site.launch(victim)
+    await site.catch_up(victim, witness)
+    print(f"{victim} caught up {asyncio.get_running_loop().time() - began:.1f} s after its start")
+    await joined(trial, victim, witness, restarted_at)
+
+
+def assert_in_time(trial, victim, witness, number, height):
+    """One progress deadline, one resend, and one round change for each block that the victim would have proposed."""
+    rounds = trial.rounds(witness)
+    opened = [record.opened_ms for record in rounds]
+    spans = [after - before for before, after in zip(opened[1:], opened[2:], strict=False)]
+    usual = median(spans[: number - 1] or [0])
+    changes_ms = sum(1_000 * (2**block.certificate.round - 1) for block in trial.site.blocks(witness, height))
+    waited = spans[number - 1] + spans[number] - 2 * usual
+    print(f"{victim} killed in training round {number}: {waited} ms longer; usual {usual} ms, changes {changes_ms} ms")
+    assert waited <= DEADLINE_MS + changes_ms + SLACK_MS + 2 * usual
+    assert all(victim in record.dropped or victim in record.candidates for record in rounds[number : number + 1])
+
+
+async def joined(trial, victim, witness, restarted_at):
+    """The first training round opened after the victim said that it is present has it as a contributor."""
+    deadline = asyncio.get_running_loop().time() + RECOVERY_S_MAX
+    while asyncio.get_running_loop().time() < deadline:
+        present = [
+            block.block.header
+            for block in trial.site.blocks(witness, restarted_at)
+            for tx in block.block.transactions
+            if (tx.body.org, tx.body.method) == (victim, "present")
+        ]
+        later = [r for r in trial.rounds(witness) if present and r.opened_ms > present[0].time_ms]
+        if later and later[0].phase in (Phase.CLOSING, Phase.CLOSED):
+            assert victim in later[0].candidates, later[0]
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"{victim} did not join again")
