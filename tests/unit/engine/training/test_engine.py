@@ -1,6 +1,7 @@
 """Members train in one process: full participation, blocked links, members that vanish, traffic, restarts."""
 
 import asyncio
+import random
 
 import numpy as np
 import pytest
@@ -276,3 +277,26 @@ async def test_no_result_leaves_a_member_before_the_contributors_are_final(tmp_p
         # 5,000 values are 20 leaves, 5 per range: an update's chunk has 24 bits per value, a result's 32.
         assert phases
         assert all(size < 5 * 1024 for size in phases)
+
+
+async def test_many_training_rounds_with_members_that_come_and_go(tmp_path):
+    order = random.Random(1)
+    async with TrainingWorld(tmp_path, 4, rounds=20, length=500) as world:
+        gone = []
+
+        def one_vanishes(job):
+            # At a random moment of every third training round one member vanishes; it is started again at once.
+            if not gone and job.training_round % 3 == 1 and order.random() < 0.1:
+                gone.append(order.choice(world.orgs))
+                world.members[gone[0]].alive = False
+
+        world.on_change = one_vanishes
+        world.approve()
+        while world.job.active:
+            await world.until(lambda job: bool(gone) or not job.active)
+            for org in list(gone):
+                await world.members[org].stop()
+                world.members[org].start()
+                gone.clear()
+        await finished(world)
+        assert world.job.training_round == 20
