@@ -162,6 +162,7 @@ class MemberNode:
             models=self._folder.models,
             inputs=self._folder.inputs,
             log=lambda text: self._log.info("training", note=text),
+            behind=self._is_behind,
         )
         self.backend = Backend(
             self.org,
@@ -186,6 +187,10 @@ class MemberNode:
         self._log.debug("block", height=height)
         self.backend.committed(height)
         self.training.on_block()
+
+    def _is_behind(self) -> bool:
+        replica = self.engine.replica
+        return any(tip.height > replica.height + 1 for tip in replica.tips.values())
 
     def _data_path(self, job: Digest) -> Path | None:
         committed = kept(self._folder.approvals, job.hex())

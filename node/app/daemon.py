@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,8 +24,13 @@ from node.ledger.genesis import verify_genesis
 log = structlog.get_logger()
 
 
+SWITCH_INTERVAL_S = 0.001
+"""Hashing many leaves on a worker thread keeps the interpreter's lock; the loop must get it back for a vote."""
+
+
 def run_daemon(root: Path, settings: Settings, passphrase: str, *, log_json: bool) -> None:
     """Run until SIGINT or SIGTERM. Raises `SettingsError`, `FileError`, `OSError`, each with what to do."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     configure_logs(json=log_json, level=settings.log_level)
     folder = Folder(root)
     if not folder.genesis.exists():
