@@ -1,0 +1,88 @@
+"""`scripts/bench`: options, one part after the other, the table and the JSON file; everything started is ended."""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from node.api import OperatorError
+from node.edge.storage import FileError
+from node.testing.bench.figures import Figure, as_json, machine
+from node.testing.bench.parts import PARTS, Place
+from node.testing.processes import ClusterError
+
+PART_S_MAX = 120.0
+KNOWN_ERRORS = (ClusterError, FileError, OperatorError, OSError)
+INTERRUPTED = 130
+
+
+def main(scenarios: Path, clusters: Path, description: str) -> None:
+    """Parse the options and run; exit code 0 only when every part gave its figures."""
+    options = _options(description)
+    try:
+        sys.exit(uvloop.run(_until_signalled(options, scenarios, clusters)))
+    except TimeoutError:
+        sys.exit(f"bench: a part took longer than {PART_S_MAX:.0f} s; is something else running on this machine?")
+    except KNOWN_ERRORS as error:
+        sys.exit(f"bench: {error}")
+
+
+def _options(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", nargs="?", choices=tuple(PARTS), help="which one alone (default: all)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, figures and raw numbers")
+    return parser.parse_args()
+
+
+async def _until_signalled(options: argparse.Namespace, scenarios: Path, clusters: Path) -> int:
+    """Measure; a signal cancels it, so that everything is stopped in order."""
+    work = asyncio.ensure_future(_run(options, scenarios, clusters))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        print("bench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
+    console = Console()
+    taken_on = machine()
+    found: list[Figure] = []
+    for name in (options.part,) if options.part else PARTS:
+        console.print(f"measuring {name}: {', '.join(PARTS[name].figures)}", highlight=False)
+        root = clusters / f"bench-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        root.mkdir(parents=True)
+        async with asyncio.timeout(PART_S_MAX):
+            found += await PARTS[name].measure(Place(root, scenarios))
+        # Left behind by a part that failed, for its logs.
+        shutil.rmtree(root)
+    _show(console, found)
+    if options.json is not None:
+        options.json.write_text(json.dumps(as_json(found, taken_on), indent=2) + "\n")
+
+
+def _show(console: Console, found: list[Figure]) -> None:
+    table = Table("figure", "value", "raw number", "")
+    table.columns[1].justify = table.columns[3].justify = "right"
+    for figure in found:
+        first = True
+        for name, value in figure.raw.items() or {"": float("nan")}.items():
+            shown = (figure.name, f"{figure.value:.4g}") if first else ("", "")
+            table.add_row(*shown, name, f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}")
+            first = False
+        table.add_section()
+    console.print(table)
