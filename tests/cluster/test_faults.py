@@ -5,6 +5,7 @@ One network and one long job serve all of them; each test stands on its own feet
 
 import asyncio
 import json
+import time
 from statistics import median
 
 import pytest
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(lo
 
 ROUNDS = 22
 DEADLINE_MS = 5_000
-SLACK_MS = 4_000
+SLACK_MS = 3_000
 """For one resend, and for a machine with other work."""
 RECOVERY_S_MAX = 90
 JOB_S_MAX = 200
@@ -133,6 +134,7 @@ async def test_proposer_killed_while_votes_are_out(trial):
     victim, witness = "long_beach", "cleveland"
     await trial.until_training_with_all(witness)
     height = await its_votes_are_out(trial, victim)
+    killed_ms = now_ms()
     trial.site.kill(victim)
 
     with trial.site.reading(victim) as reader:
@@ -142,7 +144,7 @@ async def test_proposer_killed_while_votes_are_out(trial):
     signed = [decode(PeerMessage, entry) for entry in log.entries()]
     await log.close()
     assert [m.header.height for m in signed if isinstance(m, Proposal)] == [height + 1]
-    await killed_and_back(trial, victim, witness, killed=True)
+    await killed_and_back(trial, victim, witness, killed_ms=killed_ms)
 
 
 async def test_the_job_ends_with_the_same_bytes_everywhere(trial, tools):
@@ -185,14 +187,14 @@ async def test_with_two_of_four_killed_no_block_is_made_until_one_returns(trial)
         assert (tried[org]["height"], tried[org]["head_digest"]) == (before[org]["height"], before[org]["head_digest"])
         assert tried[org]["pending"] == 1
 
-    began = asyncio.get_running_loop().time()
+    began = now_ms()
     site.launch("cleveland")
     height = before["budapest"]["height"]
     three = [*up, "cleveland"]
     await site.until(
         lambda ss: all(s["height"] > height and s["pending"] == 0 for s in ss.values()), "a block", 60, orgs=three
     )
-    print(f"goes on {asyncio.get_running_loop().time() - began:.1f} s after one was started again")
+    print(f"the chain goes on {now_ms() - began} ms after one was started again")
     (block,) = site.blocks("budapest", height)[:1]
     assert [tx.id for tx in block.block.transactions] == [waiting.transaction]
     assert {org: site.pid(org) for org in up} == pids, "nobody else was restarted"
@@ -220,37 +222,46 @@ async def its_votes_are_out(trial, victim):
     raise AssertionError(f"{victim} proposed nothing")
 
 
-async def killed_and_back(trial, victim, witness, *, killed=False):
+async def killed_and_back(trial, victim, witness, *, killed_ms=None):
     """Kill; the others finish the training round in time; the killed one returns and joins the next one."""
     site = trial.site
     number = trial.rounds(witness)[-1].training_round
     with site.reading(witness) as reader:
         height = reader.height()
-    if not killed:
+    if killed_ms is None:
+        killed_ms = now_ms()
         site.kill(victim)
 
     await trial.until_round(witness, number + 2)
-    assert_in_time(trial, victim, witness, number, height)
+    assert_in_time(trial, victim, witness, number, height, killed_ms)
     with site.reading(witness) as reader:
         restarted_at = reader.height()
-    began = asyncio.get_running_loop().time()
+    began = now_ms()
     site.launch(victim)
     await site.catch_up(victim, witness)
-    print(f"{victim} caught up {asyncio.get_running_loop().time() - began:.1f} s after its start")
+    print(f"{victim} caught up {now_ms() - began} ms after its start")
     await joined(trial, victim, witness, restarted_at)
 
 
-def assert_in_time(trial, victim, witness, number, height):
-    """One progress deadline, one resend, and one round change for each block that the victim would have proposed."""
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def assert_in_time(trial, victim, witness, number, height, killed_ms):
+    """One progress deadline, one resend, and one round change for each block that the victim would have proposed.
+
+    Over two training rounds: killed late in one, the victim is missed in the next.
+    """
     rounds = trial.rounds(witness)
     opened = [record.opened_ms for record in rounds]
-    spans = [after - before for before, after in zip(opened[1:], opened[2:], strict=False)]
-    usual = median(spans[: number - 1] or [0])
+    spans = [after - before for before, after in zip(opened[1:number], opened[2:], strict=False)]
+    usual_ms = int(median(spans or [0]))
+    left_ms = max(0, usual_ms - (killed_ms - opened[number]))
     changes_ms = sum(1_000 * (2**block.certificate.round - 1) for block in trial.site.blocks(witness, height))
-    waited = spans[number - 1] + spans[number] - 2 * usual
-    print(f"{victim} killed in training round {number}: {waited} ms longer; usual {usual} ms, changes {changes_ms} ms")
-    assert waited <= DEADLINE_MS + changes_ms + SLACK_MS + 2 * usual
-    assert all(victim in record.dropped or victim in record.candidates for record in rounds[number : number + 1])
+    longer_ms = opened[number + 2] - killed_ms - left_ms - usual_ms
+    print(f"{victim} killed in training round {number}: {longer_ms} ms longer; usual {usual_ms}, changes {changes_ms}")
+    assert longer_ms <= DEADLINE_MS + changes_ms + SLACK_MS
+    assert any(victim in record.dropped for record in rounds[number : number + 2])
 
 
 async def joined(trial, victim, witness, restarted_at):

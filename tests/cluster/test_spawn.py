@@ -157,3 +157,46 @@ def linked(tools, site, org):
     done = tools.lepton("--dir", site.folder(org), "status", "--json", check=False)
     status = json.loads(done.stdout) if done.returncode == 0 else None
     return status if status and all(peer["connected"] for peer in status["peers"]) else None
+
+
+def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_torch(spawn, tmp_path, tools):
+    site = tools.Site(tmp_path / "net", ORGS)
+    spawned = spawn("--rounds", "3", "--keep", "--json", str(tmp_path / "out.json"))
+    until_training(site, spawned, tmp_path, tools)
+    spawned.kill()
+    spawned.wait()
+
+    def done():
+        (job,) = tools.lepton_json("--dir", site.folder("budapest"), "job", "list")
+        assert job["state"] in ("training", "done"), job
+        return job if job["state"] == "done" and job["model_path"] else None
+
+    assert "training round 3 of 3, closed" not in said(tmp_path), "killed before the end"
+    job = tools.wait_for(done, "the job to end without the script")
+    contents = tools.wait_for(lambda: models_of(site, 3), "all models to be on disk")
+    assert {hashlib.sha256(content).hexdigest() for content in contents} == {job["model"]}
+    daemons = tools.wait_for(lambda: only_daemons(site), "the learners to end with their job")
+    assert len(daemons) == 4
+    for daemon in daemons:
+        maps = Path(f"/proc/{daemon.pid}/maps").read_text()
+        assert "libpython" in maps or "python" in maps
+        assert "torch" not in maps
+        assert daemon.memory_info().rss < 150 * 2**20
+    status = tools.lepton_json("--dir", site.folder("budapest"), "status")
+    print("idle after training:", status["memory_mb"], "MB")
+    assert status["memory_mb"] < 150
+    assert (status["job"], status["pending"]) == (None, 0)
+    for daemon in daemons:
+        daemon.terminate()
+    tools.wait_for(lambda: not tools.alive(daemons), "the daemons to end on SIGTERM")
+    tools.assert_clean(site.logs())
+
+
+def models_of(site, number):
+    paths = [path for org in ORGS for path in site.folder(org).glob(f"models/*/round-{number}.safetensors")]
+    return [path.read_bytes() for path in paths] if len(paths) == len(ORGS) else None
+
+
+def only_daemons(site):
+    found = site.daemons()
+    return found if all("node.cli" in " ".join(process.cmdline()) for process in found) else None

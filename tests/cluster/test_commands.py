@@ -1,0 +1,257 @@
+"""`lepton` as two operators use it: founding, the daemon, data, a job, the chain, a model; and what it refuses, in words.
+
+Every command is a process of its own. The two members are founded by the commands alone.
+"""
+
+import json
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+
+import psutil
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from node.cli.main import lepton as application
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+RECIPE = {
+    "label": "ill",
+    "columns": [{"kind": "numeric", "name": "age"}, {"kind": "categorical", "name": "sex", "categories": ["f", "m"]}],
+    "model": {"kind": "logistic"},
+    "training": {"epochs": 2, "batch_rows": 8, "optimiser": "sgd", "learning_rate": 0.1},
+    "seed": 0,
+}
+STATUS_KEYS = {"org", "height", "head_digest", "state_root", "training_round", "peers", "memory_mb", "version"}
+
+
+class Pair:
+    """Two members in `root`, founded by the commands."""
+
+    def __init__(self, root, tools):
+        self.root = root
+        self.tools = tools
+        self.daemons = {}
+
+    def folder(self, org):
+        return self.root / org
+
+    def lepton(self, org, *words):
+        return self.tools.lepton("--dir", self.folder(org), *words)
+
+    def json(self, org, *words):
+        return self.tools.lepton_json("--dir", self.folder(org), *words)
+
+    def refused(self, org, *words):
+        return self.tools.refused("--dir", self.folder(org), *words)
+
+    def init(self, org):
+        passphrase = self.root / f"{org}.passphrase"
+        passphrase.write_text(f"the passphrase of {org}\n")
+        passphrase.chmod(0o600)
+        self.lepton(org, "init", "--org", org, "--passphrase-file", passphrase)
+
+    def run(self, org):
+        with (self.folder(org) / "daemon.log").open("ab") as log:
+            self.daemons[org] = subprocess.Popen(
+                [sys.executable, "-P", "-m", "node.cli", "--dir", str(self.folder(org)), "run"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def linked(self, org):
+        done = self.tools.lepton("--dir", self.folder(org), "status", "--json", check=False)
+        return done.returncode == 0 and all(peer["connected"] for peer in json.loads(done.stdout)["peers"])
+
+    def stop(self):
+        for daemon in self.daemons.values():
+            daemon.terminate()
+        for daemon in self.daemons.values():
+            try:
+                daemon.wait(20)
+            finally:
+                daemon.kill()
+
+
+def rows(count, first):
+    lines = [f"{30 + (first + i) % 50},{'fm'[(first + i) % 2]},{int((first + i) % 50 > 22)}" for i in range(count)]
+    return "age,sex,ill\n" + "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory, tools):
+    pair = Pair(tmp_path_factory.mktemp("pair"), tools)
+    genesis = pair.root / "duo.json"
+    try:
+        for org in ("east", "west"):
+            pair.init(org)
+        cards = [pair.folder(org) / "card.json" for org in ("east", "west")]
+        pair.lepton("east", "network", "found", "--name", "duo", *cards, "--out", genesis)
+        assert "no network yet" in pair.refused("east", "run")
+        half_signed = pair.refused("east", "network", "install", genesis)
+        assert "west" in half_signed
+        pair.lepton("west", "network", "sign", genesis)
+        for org in ("east", "west"):
+            pair.lepton(org, "network", "install", genesis)
+            (pair.folder(org) / "data").mkdir()
+            (pair.folder(org) / "data" / "rows.csv").write_text(rows(60, len(org) * ord(org[0])))
+            pair.run(org)
+        tools.wait_for(lambda: pair.linked("east"), "the two daemons to be linked")
+        yield pair
+    finally:
+        pair.stop()
+    tools.assert_clean({org: (pair.folder(org) / "daemon.log").read_text() for org in ("east", "west")})
+
+
+def test_cards_and_the_genesis_say_who_founded_the_network(pair):
+    shown = pair.tools.lepton_json("network", "show", pair.root / "duo.json")
+    cards = [pair.json(org, "card") for org in ("east", "west")]
+
+    assert shown["name"] == "duo"
+    assert [(m["org"], m["signed"]) for m in shown["members"]] == [("east", True), ("west", True)]
+    assert [card["organisation_key"] for card in cards] == [m["organisation_key"] for m in shown["members"]]
+    assert pair.json("east", "status")["chain"] == shown["chain"]
+    assert "already" in pair.refused("east", "init", "--org", "east")
+    assert "already" in pair.refused("east", "network", "install", pair.root / "duo.json")
+
+
+def test_status_and_what_belongs_to_the_owner_alone(pair):
+    status = pair.json("east", "status")
+    folder = pair.folder("east")
+
+    assert status.keys() >= STATUS_KEYS
+    assert status["org"] == "east"
+    assert [set(peer) for peer in status["peers"]] == [{"org", "connected", "height"}]
+    assert (status["peers"][0]["org"], status["peers"][0]["connected"]) == ("west", True)
+    assert status["pid"] == pair.daemons["east"].pid
+    assert "west" in pair.lepton("east", "status").stdout
+    (socket,) = [path for path in psutil.Process(status["pid"]).net_connections("unix") if path.laddr]
+    for path, mode in ((folder, 0o700), (socket.laddr, 0o600)):
+        assert stat.S_IMODE(folder.joinpath(path).stat().st_mode) == mode
+    assert "a daemon runs" in pair.refused("east", "run")
+
+
+def test_data_is_authorised_shared_and_refused_in_words(pair):
+    data = pair.folder("east") / "data" / "rows.csv"
+    pair.lepton("east", "data", "register", data, "--name", "rows")
+    early = pair.refused("east", "data", "share", "rows", data, "--to", "west")
+    pair.lepton("east", "data", "authorize", "rows", "--to", "west")
+    shared = pair.json("east", "data", "share", "rows", data, "--to", "west")
+    pair.lepton("east", "data", "unauthorize", "rows", "--to", "west")
+    late = pair.refused("east", "data", "share", "rows", data, "--to", "west")
+    foreign = pair.refused("west", "data", "authorize", "east/rows", "--to", "west")
+
+    assert "not authorised" in early
+    assert shared["accepted"]
+    assert "withdrawn" in late
+    assert "owner" in foreign
+    (seen,) = pair.json("west", "data", "list")
+    assert (seen["data"], seen["owner"], seen["authorized"], seen["revoked"]) == ("east/rows", "east", [], ["west"])
+    assert [share["recipient"] for share in seen["shares"]] == ["west"]
+    assert "no data set" in pair.refused("east", "data", "unauthorize", "other", "--to", "west").lower()
+    assert "cannot read" in pair.refused("east", "data", "register", "nothing.csv", "--name", "n")
+    found = pair.json("west", "chain", "tx", shared["transaction"])
+    assert (found["accepted"], found["org"], found["method"]) == (True, "east", "share")
+
+
+def test_a_job_from_proposal_to_predictions(pair):
+    file = pair.root / "job.json"
+    file.write_text(json.dumps({"name": "illness", "rounds": 1, "recipe": RECIPE}))
+    unwanted = pair.json("west", "job", "propose", file, "--rounds", "3")["transaction"]
+    pair.lepton("east", "job", "refuse", unwanted[:20], "--why", "three are too many")
+    assert "refused" in pair.refused("west", "job", "approve", unwanted, "--data", "data/rows.csv")
+    job = pair.json("east", "job", "propose", file)["transaction"]
+    assert "outside" in pair.refused("east", "job", "approve", job, "--data", "../duo.json")
+    for org in ("east", "west"):
+        pair.lepton(org, "job", "approve", job[:20], "--data", "data/rows.csv")
+    pair.lepton("west", "job", "watch", job)
+
+    listed = {found["id"]: (found["state"], found["reason"]) for found in pair.json("west", "job", "list")}
+    assert listed[job] == ("done", "")
+    assert listed[unwanted][0] == "refused"
+    assert "three are too many" in listed[unwanted][1]
+    done = pair.tools.wait_for(lambda: with_model(pair, job), "the model to be on disk")
+    assert sorted(done["contributors"]) == ["east", "west"]
+    asked, out = pair.root / "asked.csv", pair.root / "out.json"
+    asked.write_text("sex,age\nf,31\nm,79\nx,\n")
+    predicted = pair.tools.lepton("model", "predict", "--model", done["model_path"], "--data", asked, "--json", out)
+    probabilities = json.loads(out.read_text())
+    assert len(probabilities) == 3
+    assert all(0 < probability < 1 for probability in probabilities)
+    assert probabilities[0] < probabilities[1]
+    assert "sex" in predicted.stderr, "an unknown category is told"
+    assert pair.tools.lepton_json("model", "show", "--model", done["model_path"])["digest"] == done["model"]
+    asked.write_text("age\n31\n")
+    assert "sex" in pair.tools.refused("model", "predict", "--model", done["model_path"], "--data", asked)
+
+
+def with_model(pair, job):
+    found = pair.json("west", "job", "show", job)
+    return found if found["model_path"] else None
+
+
+def test_a_flipped_byte_is_found_at_its_height(pair):
+    pair.lepton("west", "data", "register", pair.folder("west") / "data" / "rows.csv", "--name", "mine")
+    blocks = pair.json("west", "chain", "blocks", "--last", "1000")
+    height = blocks[0]["height"]
+    shown = pair.json("west", "chain", "block", height)
+    verified = pair.json("west", "chain", "verify")
+    copy = pair.root / "copy"
+    shutil.copytree(pair.folder("west"), copy, ignore=shutil.ignore_patterns("*.sock", "ledger.*"))
+    with sqlite3.connect(pair.folder("west") / "ledger.sqlite") as source, sqlite3.connect(copy / "ledger.sqlite") as to:
+        source.backup(to)
+    with sqlite3.connect(copy / "ledger.sqlite") as tampered:
+        (block,) = tampered.execute("SELECT block FROM blocks WHERE height = ?", (height,)).fetchone()
+        flipped = bytearray(block)
+        flipped[len(flipped) // 2] ^= 1
+        tampered.execute("UPDATE blocks SET block = ? WHERE height = ?", (bytes(flipped), height))
+
+    assert [block["height"] for block in blocks] == list(range(height, 0, -1))
+    assert shown["digest"] == blocks[0]["digest"]
+    assert shown["receipts"][0]["method"] == "register"
+    assert verified["height"] >= height
+    assert f"height {height}" in pair.tools.refused("--dir", copy, "chain", "verify")
+    assert "no block" in pair.refused("west", "chain", "block", 100_000)
+    assert "in no block" in pair.refused("west", "chain", "tx", "00" * 32)
+    assert "64 hexadecimal digits" in pair.refused("west", "chain", "tx", "xyz")
+
+
+def test_mistakes_are_answered_in_one_sentence(pair, tmp_path, tools):
+    nobody = tmp_path / "nobody"
+    for words in (("status",), ("run",), ("card",), ("chain", "blocks"), ("job", "list")):
+        assert str(nobody) in tools.refused("--dir", nobody, *words)
+    wrong = tmp_path / "wrong"
+    wrong.write_text("something else\n")
+    wrong.chmod(0o600)
+    stranger = tmp_path / "stranger"
+    tools.lepton("--dir", stranger, "init", "--org", "stranger", "--passphrase-file", pair.root / "east.passphrase")
+    settings = stranger / "node.toml"
+    settings.write_text(settings.read_text().replace(str(pair.root / "east.passphrase"), str(wrong)))
+    out = tmp_path / "solo.json"
+    alone = ("network", "found", "--name", "solo", stranger / "card.json", "--out", out)
+    assert "passphrase" in tools.refused("--dir", stranger, *alone)
+    assert tools.lepton("--dir", stranger, "status", "--nonsense", check=False).returncode == 2
+
+
+def commands(command, path=()):
+    """Every command and group of the command line."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(get_command(application))), ids=" ".join)
+def test_every_command_explains_itself_with_an_example(path):
+    helped = CliRunner().invoke(application, [*path, "--help"])
+
+    assert helped.exit_code == 0
+    assert " ".join(path[-1:]) in helped.output
+    is_group = path in {("network",), ("chain",), ("job",), ("data",), ("model",)}
+    assert is_group or "lepton " in helped.output
+    assert is_group or not path or f"{' '.join(path)}" in helped.output.split("Example:")[1]
