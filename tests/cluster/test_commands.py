@@ -1,4 +1,4 @@
-"""`lepton` as two operators use it: founding, the daemon, data, a job, the chain, a model; and what it refuses, in words.
+"""`lepton` as two operators use it: founding, daemon, data, a job, the chain, a model; and what it refuses, in words.
 
 Every command is a process of its own. The two members are founded by the commands alone.
 """
@@ -204,7 +204,10 @@ def test_a_flipped_byte_is_found_at_its_height(pair):
     verified = pair.json("west", "chain", "verify")
     copy = pair.root / "copy"
     shutil.copytree(pair.folder("west"), copy, ignore=shutil.ignore_patterns("*.sock", "ledger.*"))
-    with sqlite3.connect(pair.folder("west") / "ledger.sqlite") as source, sqlite3.connect(copy / "ledger.sqlite") as to:
+    with (
+        sqlite3.connect(pair.folder("west") / "ledger.sqlite") as source,
+        sqlite3.connect(copy / "ledger.sqlite") as to,
+    ):
         source.backup(to)
     with sqlite3.connect(copy / "ledger.sqlite") as tampered:
         (block,) = tampered.execute("SELECT block FROM blocks WHERE height = ?", (height,)).fetchone()

@@ -20,7 +20,8 @@ MEMBER_KEYS = {
     "accuracy_alone", "accuracy_together",
 }  # fmt: skip
 KEYS = {
-    "scenario", "seed", "rounds", "height", "head_digest", "model_digest", "model_path", "seconds", "members", "overall",
+    "scenario", "seed", "rounds", "height", "head_digest", "model_digest", "model_path", "seconds", "members",
+    "overall",
 }  # fmt: skip
 OVERALL_KEYS = {"auc_alone_mean", "auc_alone_best", "auc_together", "auc_pooled", "auc_macro"}
 

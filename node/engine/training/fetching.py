@@ -42,6 +42,8 @@ PAUSE_MAX_S = 0.5
 IDLE_MIN_MS = 200
 DETOUR_MS = 30_000
 """A peer that did not answer is asked over others first, for this long."""
+UNLINKED_MS = 1_000
+"""Without a link to its reducer a result is waited for no longer than this: the second can make it again."""
 DIRECT_SWEEPS = 3
 """So often only the first source is asked: it may not have seen the last block yet."""
 STATEMENT_BYTES_MAX = 1 << 20
@@ -257,23 +259,32 @@ class Fetcher:
         watch: Watch,
     ) -> None:
         quiet_since, told = self._clock.now().mono_ms, False
+        faults: set[str] = set()
         pause_s, sweep = PAUSE_FIRST_S, 0
         idle_s = max(IDLE_MIN_MS, deadline_ms // 4) / 1000
         while not piece.complete:
             for source, via_to in self._sweep(sources, sweep):
-                came = await self._try(piece, source, via_to, idle_s, lambda whose: watch.arrived(owner or whose))
+                came = await self._try(
+                    piece, source, via_to, idle_s, lambda whose: watch.arrived(owner or whose), faults
+                )
                 if came:
                     quiet_since, told = self._clock.now().mono_ms, False
                 if piece.complete:
                     return
-                if not told and self._clock.now().mono_ms >= quiet_since + deadline_ms:
+                patience_ms = self._patience_ms(piece, sources, deadline_ms)
+                if not told and self._clock.now().mono_ms >= quiet_since + patience_ms:
                     told = True
-                    watch.unobtainable(f"no source had it within {deadline_ms} ms")
+                    watch.unobtainable(f"no source had it within {patience_ms} ms")
                 elif not told:
                     watch.waiting(f"waiting for {owner or source}")
             sweep += 1
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    def _patience_ms(self, piece: Piece, sources: list[tuple[OrgId, OrgId | None]], deadline_ms: int) -> int:
+        # A second that begins too early only works for nothing; whoever is late for an input is dropped.
+        unlinked = isinstance(piece, ResultPiece) and sources[0][0] not in self._transport.connected()
+        return min(deadline_ms, UNLINKED_MS) if unlinked else deadline_ms
 
     def _sweep(self, sources: list[tuple[OrgId, OrgId | None]], sweep: int) -> list[tuple[OrgId, OrgId | None]]:
         """Whom to ask now: the first source alone at first, the reachable before those that were not."""
@@ -284,9 +295,15 @@ class Fetcher:
         return sorted(sources, key=lambda source: source[1] is None and self._detours.get(source[0], 0) > now_ms)
 
     async def _try(
-        self, piece: Piece, source: OrgId, via_to: OrgId | None, idle_s: float, arrived: Callable[[OrgId], None]
+        self,
+        piece: Piece,
+        source: OrgId,
+        via_to: OrgId | None,
+        idle_s: float,
+        arrived: Callable[[OrgId], None],
+        faults: set[str],
     ) -> bool:
-        """Ask one source; whether anything came. Its faults end the attempt."""
+        """Ask one source; whether anything came. Its faults end the attempt; `faults` are those told already."""
         inner = piece.request()
         if via_to is None:
             request = encode(inner, BulkRequest)
@@ -314,5 +331,8 @@ class Fetcher:
             if via_to is None and not came:
                 self._detours[source] = self._clock.now().mono_ms + DETOUR_MS
         except (LinkError, BadChunk, SealError) as error:
-            self._log(f"{via_to or source} by {source}: {error}")
+            fault = f"{via_to or source} by {source}: {error}"
+            if fault not in faults:
+                faults.add(fault)
+                self._log(fault)
         return came

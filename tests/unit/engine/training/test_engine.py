@@ -145,6 +145,19 @@ async def test_a_member_that_vanishes_in_any_phase_stops_nobody(tmp_path, victim
         assert world.record(1).candidates == (tuple(world.orgs) if (number, phase) >= (1, Phase.CLOSING) else others)
 
 
+async def test_a_result_whose_reducer_has_no_link_is_made_again_long_before_the_deadline(tmp_path):
+    deadline_s = 20
+    async with TrainingWorld(tmp_path, 4, rounds=1, progress_deadline_ms=1_000 * deadline_s) as world:
+        killed = kill_at(world, world.orgs[1], 1, Phase.CLOSING)
+        world.approve()
+        async with asyncio.timeout(deadline_s / 2):
+            await finished(world)
+        assert killed
+        assert world.record(1).candidates == tuple(world.orgs)
+        notes = [note for member in world.members.values() for note in member.log]
+        assert len(notes) < 60, "a fault that repeats itself is told once"
+
+
 async def test_a_member_that_is_silent_from_the_start_is_left_out(tmp_path):
     async with TrainingWorld(tmp_path, 4) as world:
         await world.members[OrgId("m2")].stop()
