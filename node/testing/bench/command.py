@@ -66,9 +66,13 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
         console.print(f"measuring {name}: {', '.join(PARTS[name].figures)}", highlight=False)
         root = clusters / f"bench-{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         root.mkdir(parents=True)
-        async with asyncio.timeout(PART_S_MAX):
-            found += await PARTS[name].measure(Place(root, scenarios))
-        # Left behind by a part that failed, for its logs.
+        try:
+            async with asyncio.timeout(PART_S_MAX):
+                found += await PARTS[name].measure(Place(root, scenarios))
+        except asyncio.CancelledError:
+            shutil.rmtree(root)
+            raise
+        # A part that failed leaves its folder behind, for the logs.
         shutil.rmtree(root)
     _show(console, found)
     if options.json is not None:
