@@ -46,6 +46,7 @@ class Head:
         self.digest = self.chain_id
         self.time_ms = genesis.body.time_ms
         self.members: MemberSet = members_at_head(state)
+        self.state_root = state_root(state.node)
         if chain.height() > 0:
             last = chain.block(chain.height())
             assert last is not None, "a chain has the block of its own height"
@@ -58,11 +59,8 @@ class Head:
         self._executed = {}
         self.height, self.digest, self.time_ms = header.height, certified.block.digest, header.time_ms
         self.members = members_at_head(self._state)
-
-    @property
-    def state_root(self) -> Digest:
-        """The root of the committed state."""
-        return state_root(self._state.node)
+        # Not the database's: that is a block ahead of this one between its commit and our hearing of it.
+        self.state_root = header.state_root
 
     def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
         """A fresh block by this member, executed."""

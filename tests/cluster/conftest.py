@@ -17,9 +17,12 @@ from typing import Any, TypeVar
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from node.api import OperatorError
 from node.base.types import CertifiedBlock, Digest
+from node.cli.main import KNOWN_ERRORS
+from node.cli.main import lepton as application
 from node.edge.storage import SqliteReader
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.training import TrainingRound, training_round
@@ -73,6 +76,13 @@ class Site(ProcessCluster):
         assert block is not None
         assert block.block.digest.hex() == goal["head_digest"]
         assert block.block.header.state_root.hex() == goal["state_root"]
+
+    async def linked(self, org: str) -> dict[str, Any]:
+        """Wait until a member, started again, is linked to all others; its status."""
+        statuses = await self.until(
+            lambda ss: all(peer["connected"] for peer in ss[org]["peers"]), f"{org} to be linked", WAIT_S_MAX, [org]
+        )
+        return statuses[org]
 
     @contextmanager
     def reading(self, org: str) -> Iterator[SqliteReader]:
@@ -182,6 +192,14 @@ def refused(*words: object) -> str:
     return lines[0].removeprefix("lepton: ")
 
 
+def raised(*words: object) -> str:
+    """What `refused` returns, without a process of its own: a second each is saved where there are many."""
+    done = CliRunner().invoke(application, [str(word) for word in words])
+    assert isinstance(done.exception, KNOWN_ERRORS), f"lepton {words}: {done.exception!r} {done.output}"
+    assert "\n" not in str(done.exception)
+    return str(done.exception)
+
+
 class Tools:
     """The functions of this file for the tests beside it."""
 
@@ -193,6 +211,7 @@ class Tools:
     family = staticmethod(family)
     lepton = staticmethod(lepton)
     lepton_json = staticmethod(lepton_json)
+    raised = staticmethod(raised)
     refused = staticmethod(refused)
     wait_for = staticmethod(wait_for)
 

@@ -24,7 +24,7 @@ from node.testing.scenario.plan import deal_rows, member_names, read_scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
-ROUNDS = 22
+ROUNDS = 26
 DEADLINE_MS = 5_000
 SLACK_MS = 3_000
 """For one resend, and for a machine with other work."""
@@ -70,6 +70,13 @@ class Trial:
             assert found["state"] in ("preparing", "training"), f"the job is over too early: {found['state']}"
             if found["training_round"] >= 1 and found["cohort"] == self.orgs:
                 return found["training_round"]
+            await asyncio.sleep(0.02)
+
+    async def until_absent(self, org, victim):
+        """Wait until the ledger, as `org` has it, goes on without the victim."""
+        deadline = time.monotonic() + RECOVERY_S_MAX
+        while victim not in (await self.job_at(org))["absent"]:
+            assert time.monotonic() < deadline, f"{victim} was not dropped"
             await asyncio.sleep(0.02)
 
     async def until_round(self, org, number):
@@ -230,12 +237,13 @@ async def killed_and_back(trial, victim, witness, *, killed_ms=None):
         killed_ms = now_ms()
         site.kill(victim)
 
-    await trial.until_round(witness, number + 2)
-    assert_in_time(trial, victim, witness, number, height, killed_ms)
+    await trial.until_absent(witness, victim)
     with site.reading(witness) as reader:
         restarted_at = reader.height()
     began = now_ms()
     site.launch(victim)
+    await trial.until_round(witness, number + 2)
+    assert_in_time(trial, victim, witness, number, height, killed_ms)
     await site.catch_up(victim, witness)
     print(f"{victim} caught up {now_ms() - began} ms after its start")
     await joined(trial, victim, witness, restarted_at)

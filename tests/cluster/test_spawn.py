@@ -1,5 +1,6 @@
 """`scripts/spawn` as a person starts it: figures for a program, and nothing left of it, however it ends."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -148,16 +149,10 @@ def test_with_keep_the_figures_are_written_and_the_network_goes_on(spawn, tmp_pa
     os.kill(pid, signal.SIGTERM)
     tools.wait_for(lambda: not psutil.pid_exists(pid), "the daemon to end on SIGTERM")
     site.launch("cleveland")
-    again = tools.wait_for(lambda: linked(tools, site, "cleveland"), "the restarted daemon to be linked")
+    again = asyncio.run(site.linked("cleveland"))
     assert again["head_digest"] == figures["head_digest"]
     tools.assert_clean(site.logs())
     site.stop()
-
-
-def linked(tools, site, org):
-    done = tools.lepton("--dir", site.folder(org), "status", "--json", check=False)
-    status = json.loads(done.stdout) if done.returncode == 0 else None
-    return status if status and all(peer["connected"] for peer in status["peers"]) else None
 
 
 def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_torch(spawn, tmp_path, tools):
@@ -168,7 +163,7 @@ def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_t
     spawned.wait()
 
     def done():
-        (job,) = tools.lepton_json("--dir", site.folder("budapest"), "job", "list")
+        (job,) = asyncio.run(jobs(site.client("budapest")))
         assert job["state"] in ("training", "done"), job
         return job if job["state"] == "done" and job["model_path"] else None
 
@@ -191,6 +186,11 @@ def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_t
         daemon.terminate()
     tools.wait_for(lambda: not tools.alive(daemons), "the daemons to end on SIGTERM")
     tools.assert_clean(site.logs())
+
+
+async def jobs(client):
+    async with client:
+        return await client.jobs()
 
 
 def models_of(site, number):

@@ -74,6 +74,22 @@ def test_a_network_of_one_decides_alone():
     assert replica.state_root == commit.certified.block.header.state_root
 
 
+def test_height_head_and_state_root_are_of_one_block_while_the_next_is_being_written():
+    founded = found(1)
+    disk = Disk(founded.genesis)
+    replica = make(founded, disk)
+    replica.step(Started(), now=NOW)
+    before = (replica.height, replica.head_digest, replica.state_root)
+    commit = replica.step(Submitted(registration(founded)), now=NOW)[-1]
+    assert isinstance(commit, CommitBlock)
+
+    disk.commit(commit.certified, commit.receipts, commit.writes)
+
+    assert (replica.height, replica.head_digest, replica.state_root) == before
+    again = make(founded, disk)
+    assert (again.height, again.state_root) == (1, commit.certified.block.header.state_root)
+
+
 def test_what_is_signed_is_written_before_it_is_sent():
     founded = found(4)
     replica = make(founded, Disk(founded.genesis), index=1)
