@@ -106,7 +106,12 @@ class Site(ProcessCluster):
 
     def daemons(self) -> list[psutil.Process]:
         """Every running process of this network: daemons by their folder on the command line, and their children."""
-        return family(found for found in psutil.process_iter() if str(self.root) in _words(found))
+        return alive(family(found for found in psutil.process_iter() if str(self.root) in _words(found)))
+
+    def idle_daemons(self) -> list[psutil.Process]:
+        """The daemons, once no learner runs beside them."""
+        found = self.daemons()
+        return found if all("node.cli" in _words(process) for process in found) else []
 
     def logs(self) -> dict[str, str]:
         """What each daemon wrote to its log."""

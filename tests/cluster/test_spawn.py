@@ -163,7 +163,7 @@ def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_t
     spawned.wait()
 
     def done():
-        (job,) = asyncio.run(jobs(site.client("budapest")))
+        (job,) = asyncio.run(jobs(site, "budapest"))
         assert job["state"] in ("training", "done"), job
         return job if job["state"] == "done" and job["model_path"] else None
 
@@ -171,7 +171,7 @@ def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_t
     job = tools.wait_for(done, "the job to end without the script")
     contents = tools.wait_for(lambda: models_of(site, 3), "all models to be on disk")
     assert {hashlib.sha256(content).hexdigest() for content in contents} == {job["model"]}
-    daemons = tools.wait_for(lambda: only_daemons(site), "the learners to end with their job")
+    daemons = tools.wait_for(site.idle_daemons, "the learners to end with their job")
     assert len(daemons) == 4
     for daemon in daemons:
         maps = Path(f"/proc/{daemon.pid}/maps").read_text()
@@ -188,16 +188,11 @@ def test_killed_in_mid_training_with_keep_the_job_ends_on_idle_daemons_without_t
     tools.assert_clean(site.logs())
 
 
-async def jobs(client):
-    async with client:
+async def jobs(site, org):
+    async with site.client(org) as client:
         return await client.jobs()
 
 
 def models_of(site, number):
     paths = [path for org in ORGS for path in site.folder(org).glob(f"models/*/round-{number}.safetensors")]
     return [path.read_bytes() for path in paths] if len(paths) == len(ORGS) else None
-
-
-def only_daemons(site):
-    found = site.daemons()
-    return found if all("node.cli" in " ".join(process.cmdline()) for process in found) else None
