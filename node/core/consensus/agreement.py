@@ -1,6 +1,6 @@
 """What this member knows about one height, bounded whatever its peers send. Decides nothing."""
 
-from node.base.types import Block, Digest, OrgId, PreparedBlock, Proposal, header_digest
+from node.base.types import Block, Digest, OrgId, PreparedBlock, Proposal
 from node.core.consensus.justification import Context
 from node.core.consensus.pen import Pen
 from node.core.consensus.votes import RoundChangeBook, VoteBook
@@ -21,6 +21,9 @@ class Agreement:
         self.decided = False
         self.active: set[OrgId] = set()
         self.proposal: Proposal | None = None
+        """The round's, once accepted; set together with `proposed`."""
+        self.proposed: Digest | None = None
+        """Its block's digest, which every vote is held against."""
         self.lock: PreparedBlock | None = None
         self.building_round: int | None = None
         self.prepares = VoteBook()
@@ -33,8 +36,8 @@ class Agreement:
         """Remember a valid block; of too many, one that is neither proposed nor locked goes."""
         self.executed[block.digest] = block
         needed = {block.digest}
-        if self.proposal is not None:
-            needed.add(header_digest(self.proposal.header))
+        if self.proposed is not None:
+            needed.add(self.proposed)
         if self.lock is not None:
             needed.add(self.lock.block.digest)
         for digest in [d for d in self.executed if d not in needed][: max(0, len(self.executed) - BLOCKS_KEPT_MAX)]:

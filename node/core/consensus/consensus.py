@@ -262,7 +262,7 @@ class Consensus:
             return
         digest = header_digest(proposal.header)
         if proposal.round == at.round and at.proposal is not None:
-            if digest != header_digest(at.proposal.header):
+            if digest != at.proposed:
                 self._fault(proposal.org, f"made two proposals in round {proposal.round}")
             return
         reason = check_proposal(at.context, proposal)
@@ -276,7 +276,7 @@ class Consensus:
             return
         if proposal.round > at.round:
             self._enter(proposal.round)
-        at.proposal = proposal
+        at.proposal, at.proposed = proposal, digest
         self._heard(proposal.org)
         if digest in at.executed:
             self._advance()
@@ -338,7 +338,7 @@ class Consensus:
     def _enter(self, round_: int) -> None:
         at = self._agreement
         at.round = round_
-        at.proposal = None
+        at.proposal = at.proposed = None
         at.building_round = None
         at.pen.move_to(round_)
         at.deadline_ms = self._now.mono_ms + self._timeout_ms(round_) if self._is_voter else None
@@ -427,7 +427,7 @@ class Consensus:
         at = self._agreement
         if at.decided:
             return
-        proposed = None if at.proposal is None else at.executed.get(header_digest(at.proposal.header))
+        proposed = None if at.proposed is None else at.executed.get(at.proposed)
         if proposed is not None and self._is_voter:
             if at.pen.signed(VoteKind.PREPARE) is None:
                 prepare = at.pen.vote(VoteKind.PREPARE, proposed.digest)

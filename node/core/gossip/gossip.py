@@ -1,8 +1,8 @@
 """The gossip machine: tips, catch-up, fan-out of transactions, requests for missing bodies.
 
-Tips go out when a link comes up and after each block, and in turn to one peer every few seconds, so that a lost
-one is repaired without a storm (p2pfl#87). Bodies travel once: in a small network the origin sends to all and
-nobody forwards.
+Tips go out when a link comes up, after a block, though not after each of a quick row, and in turn to one peer every
+few seconds, so that a lost one is repaired without a storm (p2pfl#87). Bodies travel once: in a small network the
+origin sends to all and nobody forwards.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ DIRECT_MEMBERS_MAX = 8
 """Up to this many members, the origin of a transaction sends it to all."""
 EAGER_PEERS = 6
 """Above that, everybody passes a new transaction on to this many; the proposal's ids repair the rest."""
+TIP_INTERVAL_MS = 200
+"""Blocks may follow each other faster than anybody needs to hear of it; votes tell who is with us."""
 REPEAT_MS = 5_000
 """Without a new block for so long, a tip and what waits are sent again."""
 
@@ -145,6 +147,8 @@ class Gossip:
         self._links: set[OrgId] = set()
         self._repeat_at_ms: int | None = None
         self._repeats = 0
+        self._told_ms: int | None = None
+        self._tell_at_ms: int | None = None
         self._applying: Height | None = None
 
     @property
@@ -160,7 +164,8 @@ class Gossip:
     @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
-        moments = (self._catch_up.wake_at, self._bodies.wake_at, self._repeat_at_ms if self._links else None)
+        own = (self._repeat_at_ms, self._tell_at_ms) if self._links else ()
+        moments = (self._catch_up.wake_at, self._bodies.wake_at, *own)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
@@ -186,7 +191,7 @@ class Gossip:
             case Wanted(ids, sources):
                 self._bodies.want(ids, sources, now.mono_ms)
             case Tick():
-                effects += self._repeat(now)
+                effects += self._tell(now) + self._repeat(now)
             case _:
                 assert_never(input)
         return effects + self._ask(now)
@@ -216,7 +221,18 @@ class Gossip:
         if self._catch_up.next_block() is not None:
             # In the middle of catching up: nobody needs to hear of each block.
             return []
-        return [Send(peer, tip) for peer in sorted(self._links)]
+        if not self._links:
+            # Who links up later is told then.
+            return []
+        self._tell_at_ms = now.mono_ms if self._told_ms is None else max(now.mono_ms, self._told_ms + TIP_INTERVAL_MS)
+        return self._tell(now)
+
+    def _tell(self, now: Instant) -> list[Effect]:
+        """Say the own tip to all, if that is due."""
+        if self._head is None or self._tell_at_ms is None or now.mono_ms < self._tell_at_ms:
+            return []
+        self._told_ms, self._tell_at_ms = now.mono_ms, None
+        return [Send(peer, self._head) for peer in sorted(self._links)]
 
     def _link(self, peer: OrgId, up: bool, now: Instant) -> list[Effect]:
         if not up:

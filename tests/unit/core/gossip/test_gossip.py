@@ -17,7 +17,7 @@ from node.base.types import (
 )
 from node.core import gossip
 from node.core.gossip.catch_up import ANSWER_MS_MAX, GRACE_MS, SHUN_MS
-from node.core.gossip.gossip import EAGER_PEERS, REPEAT_MS
+from node.core.gossip.gossip import EAGER_PEERS, REPEAT_MS, TIP_INTERVAL_MS
 from node.testing.council import Forge
 
 ME, A, B, C = (OrgId(name) for name in ("me", "a", "b", "c"))
@@ -52,6 +52,10 @@ def blocks(start: int, count: int) -> tuple[CertifiedBlock, ...]:
 
 def requests(effects: list[gossip.Effect]) -> list[tuple[OrgId, BlocksRequest]]:
     return [(e.peer, e.message) for e in effects if isinstance(e, gossip.Send) and isinstance(e.message, BlocksRequest)]
+
+
+def tips(effects: list[gossip.Effect]) -> list[tuple[OrgId, int]]:
+    return [(e.peer, e.message.height) for e in effects if isinstance(e, gossip.Send) and isinstance(e.message, Tip)]
 
 
 def faults(effects: list[gossip.Effect]) -> list[OrgId]:
@@ -257,3 +261,18 @@ def test_bodies_are_not_asked_of_who_has_no_link():
     effects = machine.step(gossip.Wanted((Digest(bytes(32)),), (B, A, C)), now=at(100))
 
     assert [effect.peer for effect in effects] == [C]
+
+
+def test_blocks_in_a_quick_row_are_told_of_once_and_the_last_one_surely():
+    machine = linked(A, B)
+
+    first = tips(machine.step(gossip.Advanced(Height(1), HEAD), now=at(1_000)))
+    second = tips(machine.step(gossip.Advanced(Height(2), HEAD), now=at(1_010)))
+    third = tips(machine.step(gossip.Advanced(Height(3), HEAD), now=at(1_020)))
+    wake_at = machine.wake_at
+    late = tips(machine.step(gossip.Tick(), now=at(1_000 + TIP_INTERVAL_MS)))
+
+    assert first == [(A, 1), (B, 1)]
+    assert second == third == []
+    assert wake_at == 1_000 + TIP_INTERVAL_MS
+    assert late == [(A, 3), (B, 3)]
