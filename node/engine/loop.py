@@ -7,10 +7,10 @@ replica's own `wake_at`. What a block brought is told to `on_commit`, once, afte
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from node.base.ports import Clock, Store, TransactionRecord, Transport, VoteLog
-from node.base.types import Digest, Heard, Height, OrgId, Transaction
+from node.base.types import Digest, Heard, Height, OrgId, PeerMessage, RoundChange, Transaction, Vote
 from node.engine.replica import (
     Admitted,
     AppendVotes,
@@ -34,6 +34,9 @@ T = TypeVar("T")
 
 INBOX_PER_PEER_MAX = 4_096
 """Messages of one peer that wait; more are dropped, and the peer's own retries bring them again."""
+_VOTES = tuple(bytes((get_args(PeerMessage).index(kind),)) for kind in (Vote, RoundChange))
+"""How a vote's bytes begin. Votes overtake what waits: behind a burst of transactions they would come too late for
+their round. A proposal does not, so that the bodies that it names are taken before it."""
 INPUTS_PER_TURN = 32
 """Inputs taken before other tasks of the process get their turn."""
 
@@ -74,6 +77,7 @@ class Engine:
         self._on_heard = on_heard
         self._on_fault = on_fault
         self._inbox: deque[Input] = deque()
+        self._urgent: deque[PeerSent] = deque()
         self._waiting_by_peer: Counter[OrgId] = Counter()
         self._ready = asyncio.Event()
         self._admission: dict[Digest, list[asyncio.Future[None]]] = {}
@@ -84,7 +88,12 @@ class Engine:
         if self._waiting_by_peer[peer] >= INBOX_PER_PEER_MAX:
             return
         self._waiting_by_peer[peer] += 1
-        self._put(PeerSent(peer, message))
+        sent = PeerSent(peer, message)
+        if message.startswith(_VOTES):
+            self._urgent.append(sent)
+            self._ready.set()
+        else:
+            self._put(sent)
 
     def link_changed(self, peer: OrgId, up: bool) -> None:
         """The transport's `OnLink`."""
@@ -130,8 +139,8 @@ class Engine:
             now = self._clock.now().mono_ms
             if wake_at is not None and wake_at <= now:
                 return Tick()
-            if self._inbox:
-                item = self._inbox.popleft()
+            if self._urgent or self._inbox:
+                item = self._urgent.popleft() if self._urgent else self._inbox.popleft()
                 if isinstance(item, PeerSent):
                     self._waiting_by_peer[item.peer] -= 1
                 return item

@@ -66,7 +66,7 @@ class FileVoteLog:
         except FileNotFoundError as error:
             raise StoreMissing(
                 f"the vote log {path} is missing: without it this member may sign twice; "
-                "put it back, or run `lepton recover`"
+                "put the file back; a copy of any older moment is no help"
             ) from error
         try:
             _lock(path, descriptor)
@@ -176,4 +176,4 @@ def _frame_at(content: bytes, at: int) -> bytes | None:
     return batch if zlib.crc32(batch) == checksum else None
 
 
-_ADVICE = "restore it from the disk's backup of this very moment, or run `lepton recover`"
+_ADVICE = "restore it from the disk's backup of this very moment; a copy of an older moment may let it sign twice"

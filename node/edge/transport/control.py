@@ -4,10 +4,15 @@ import asyncio
 from collections import deque
 from typing import Never
 
-from node._proto.link_pb2 import Frame
+from node._proto.link_pb2 import Frame, Messages
 from node.base.ports import LinkError, OnMessage
 from node.edge.transport.errors import PeerBroke, PeerTooSlow
-from node.edge.transport.limits import CONTROL_MESSAGE_BYTES_MAX, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
+from node.edge.transport.limits import (
+    CONTROL_MESSAGE_BYTES_MAX,
+    MESSAGES_PER_FRAME_MAX,
+    QUEUE_BYTES_MAX,
+    QUEUE_MESSAGES_MAX,
+)
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
 from node.edge.transport.wire import Piece
@@ -33,22 +38,36 @@ class ControlSession(Session):
         self._work.set()
 
     def _receive(self, frame: Frame | Piece) -> None:
-        if isinstance(frame, Piece) or frame.WhichOneof("kind") != "message":
-            raise PeerBroke("a frame on the control stream that is no message")
-        # Protobuf copies the bytes at every look at the field.
-        message = frame.message
-        if len(message) > CONTROL_MESSAGE_BYTES_MAX:
-            raise PeerBroke(f"a message of {len(message)} bytes, {CONTROL_MESSAGE_BYTES_MAX} are allowed")
-        self._on_message(self.link.peer, message)
+        if isinstance(frame, Piece) or frame.WhichOneof("kind") != "messages":
+            raise PeerBroke("a frame on the control stream that carries no messages")
+        bodies = list(frame.messages.bodies)
+        size = sum(len(body) for body in bodies)
+        if size > CONTROL_MESSAGE_BYTES_MAX or len(bodies) > MESSAGES_PER_FRAME_MAX:
+            raise PeerBroke(
+                f"{len(bodies)} messages of {size} bytes in one frame, "
+                f"{MESSAGES_PER_FRAME_MAX} and {CONTROL_MESSAGE_BYTES_MAX} are allowed"
+            )
+        for body in bodies:
+            self._on_message(self.link.peer, body)
 
     async def _write(self) -> Never:
         while True:
             await self._work.wait()
             self._work.clear()
             while self._queue:
-                message = self._queue.popleft()
-                self._queued_bytes -= len(message)
-                await self._stream.write(Frame(message=message))
+                await self._stream.write(Frame(messages=Messages(bodies=self._take())))
+
+    def _take(self) -> list[bytes]:
+        """What goes into the next frame. A frame costs far more than a small message in it."""
+        bodies = [self._queue.popleft()]
+        size = len(bodies[0])
+        while self._queue and len(bodies) < MESSAGES_PER_FRAME_MAX:
+            if size + len(self._queue[0]) > CONTROL_MESSAGE_BYTES_MAX:
+                break
+            bodies.append(self._queue.popleft())
+            size += len(bodies[-1])
+        self._queued_bytes -= size
+        return bodies
 
     def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
         self._queue.clear()

@@ -3,7 +3,8 @@
 PROTOCOL_VERSION = 1
 
 CONTROL_MESSAGE_BYTES_MAX = 2 << 20
-"""A block of 1 MiB with its certificate, or a few smaller ones, and room."""
+"""A block of 1 MiB with its certificate, or a few smaller ones, and room; also all messages of one frame."""
+MESSAGES_PER_FRAME_MAX = 256
 CHUNK_BYTES_MAX = 1 << 20
 REQUEST_BYTES_MAX = 64 << 10
 REFUSAL_CHARACTERS_MAX = 500

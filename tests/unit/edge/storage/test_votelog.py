@@ -99,7 +99,7 @@ async def test_damage_before_whole_votes_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_missing_log_is_not_made_by_opening_it(tmp_path: Path) -> None:
-    with pytest.raises(StoreMissing, match="lepton recover"):
+    with pytest.raises(StoreMissing, match="put the file back"):
         FileVoteLog.open(tmp_path / "votes", CHAIN)
     assert not (tmp_path / "votes").exists()
 

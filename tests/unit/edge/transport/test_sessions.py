@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from node._proto.link_pb2 import Cancel, Credit, End, Frame, Request
+from node._proto.link_pb2 import Cancel, Credit, End, Frame, Messages, Request
 from node._proto.link_pb2 import Refusal as RefusalFrame
 from node.base.ports import LinkError
 from node.base.types import OrgId
@@ -16,6 +16,7 @@ from node.edge.transport.limits import (
     CHUNK_BYTES_MAX,
     CONTROL_MESSAGE_BYTES_MAX,
     FETCHES_PER_PEER_MAX,
+    MESSAGES_PER_FRAME_MAX,
     QUEUE_BYTES_MAX,
     QUEUE_MESSAGES_MAX,
     REQUEST_BYTES_MAX,
@@ -60,6 +61,15 @@ class Wire:
                     return frame
 
 
+def messages(*bodies):
+    return Frame(messages=Messages(bodies=bodies))
+
+
+def drained(queue):
+    while not queue.empty():
+        yield queue.get_nowait()
+
+
 def link(purpose, *, dialled=False, instance=b"1" * 8, certificate=b"certificate"):
     return Link(peer=B, purpose=purpose, dialled=dialled, instance=instance, certificate=certificate)
 
@@ -100,7 +110,7 @@ async def rest_of(first, fetch):
     "frames",
     [
         [Frame()],
-        [Frame(message=b"a vote on the bulk stream")],
+        [messages(b"a vote on the bulk stream")],
         [Piece(1, b"for nobody")],
         [Frame(end=End(number=0))],
         [Frame(refusal=RefusalFrame(number=2**63, reason="?"))],
@@ -217,13 +227,47 @@ async def test_messages_go_out_in_order_and_come_in_in_order():
     session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message))
     for number in range(3):
         session.send(bytes([number]))
-        wire.play(Frame(message=bytes([number])))
-    wire.play(Frame(message=bytes(CONTROL_MESSAGE_BYTES_MAX)), None)
+        wire.play(messages(bytes([number])))
+    wire.play(messages(bytes(CONTROL_MESSAGE_BYTES_MAX)), None)
 
     await end_of(session)
 
     assert heard == [b"\x00", b"\x01", b"\x02", bytes(CONTROL_MESSAGE_BYTES_MAX)]
-    assert [wire.gone.get_nowait().message for _ in range(3)] == [b"\x00", b"\x01", b"\x02"]
+    # What waited while the stream was busy goes out in one frame.
+    sent = [body for frame in drained(wire.gone) for body in frame.messages.bodies]
+    assert sent == [b"\x00", b"\x01", b"\x02"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [messages(*[b"x"] * (MESSAGES_PER_FRAME_MAX + 1)), messages(bytes(CONTROL_MESSAGE_BYTES_MAX), b"x")],
+    ids=["too many", "too long together"],
+)
+async def test_a_frame_of_too_much_ends_the_session(frame):
+    wire, heard = Wire(), []
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message))
+    wire.play(frame)
+
+    assert isinstance(await end_of(session), PeerBroke)
+    assert heard == []
+
+
+async def test_what_waits_goes_out_in_few_frames_and_in_order():
+    wire = Wire()
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: None)
+    bodies = [bytes([number % 251]) * 3 for number in range(2 * MESSAGES_PER_FRAME_MAX + 1)]
+    for body in [*bodies, bytes(CONTROL_MESSAGE_BYTES_MAX)]:
+        session.send(body)
+    running = asyncio.ensure_future(end_of(session))
+    sent, frames = [], 0
+    while len(sent) < len(bodies) + 1:
+        sent.extend((await wire.sent("messages")).messages.bodies)
+        frames += 1
+    wire.play(None)
+    await running
+
+    assert sent == [*bodies, bytes(CONTROL_MESSAGE_BYTES_MAX)]
+    assert frames == 4
 
 
 class OnLedger:
@@ -272,7 +316,7 @@ async def test_which_of_two_links_stays(own, first_dialled, second_dialled, seco
         reason = await ended
     between.current.send(b"on the one that stays")
 
-    assert (await wires[stays].sent("message")).message == b"on the one that stays"
+    assert list((await wires[stays].sent("messages")).messages.bodies) == [b"on the one that stays"]
     assert "link" in str(reason)
     assert changes == ([True, False, True] if replaced else [True])
     wires[stays].play(None)

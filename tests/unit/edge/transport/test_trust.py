@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from node._proto.link_pb2 import Frame, Hello
+from node._proto.link_pb2 import Frame, Hello, Messages
 from node.base.types import TLS_NAME, Digest, OrgId
 from node.edge.storage.identity import make_tls_secret
 from node.edge.transport import RefusalKind
@@ -50,6 +50,10 @@ async def status_of(call) -> tuple[grpc.StatusCode, str]:
 
 def hello(chain, org=B, instance=b"12345678") -> Frame:
     return Frame(hello=Hello(version=1, chain=chain, org=org, instance=instance))
+
+
+def messages(body) -> Frame:
+    return Frame(messages=Messages(bodies=[body]))
 
 
 async def lonely(parties):
@@ -133,7 +137,7 @@ async def test_the_right_certificate_with_the_right_claim_gets_through(parties, 
         await call.write(hello(chain))
         answer = await call.read()
         await a.heard.until(lambda: (B, True) in a.heard.links)
-        await call.write(Frame(message=b"hi"))
+        await call.write(messages(b"hi"))
         await a.heard.until(lambda: bool(a.heard.messages))
 
     assert (answer.hello.org, answer.hello.chain) == (A, chain)
@@ -145,7 +149,7 @@ async def test_the_right_certificate_with_the_right_claim_gets_through(parties, 
 @pytest.mark.parametrize(
     "first",
     [
-        Frame(message=b"no hello"),
+        messages(b"no hello"),
         hello(OTHER_CHAIN),
         hello(bytes(range(32)), org=C),
         hello(bytes(range(32)), instance=b""),
@@ -170,8 +174,8 @@ async def test_a_first_frame_that_is_no_proper_hello_is_cut_off(parties, chain, 
 @pytest.mark.parametrize(
     "frame",
     [
-        Frame(message=bytes((2 << 20) + 1)),
-        Frame(message=bytes(3 << 20)),
+        messages(bytes((2 << 20) + 1)),
+        messages(bytes(3 << 20)),
         hello(bytes(range(32))),
         Frame(),
         b"\xff\xff\xff",
@@ -198,7 +202,7 @@ async def test_a_frame_beyond_what_grpc_lets_through_ends_the_link(parties, chai
     async with raw_call(a, chain, secret=parties.secret("b")) as call:
         await call.write(hello(chain))
         await call.read()
-        await call.write(Frame(message=bytes(5 << 20)))
+        await call.write(messages(bytes(5 << 20)))
         await status_of(call)
 
     await a.heard.until(lambda: (B, False) in a.heard.links)
