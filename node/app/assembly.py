@@ -25,7 +25,7 @@ from node.edge.telemetry import SystemClock, SystemEntropy
 from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
-from node.engine.training import TrainingEngine
+from node.engine.training import EgressPolicy, TrainingEngine
 from node.ledger.genesis import genesis_writes
 from node.ledger.system import nonce_window
 
@@ -68,7 +68,13 @@ class MemberNode:
     submitter: Submitter
 
     def __init__(
-        self, folder: Folder, org: OrgId, keys: NodeKeys, genesis: Genesis, make_transport: MakeTransport
+        self,
+        folder: Folder,
+        org: OrgId,
+        keys: NodeKeys,
+        genesis: Genesis,
+        make_transport: MakeTransport,
+        egress: EgressPolicy,
     ) -> None:
         self.org = org
         self.chain = chain_id(genesis.body)
@@ -76,6 +82,7 @@ class MemberNode:
         self._keys = keys
         self._genesis = genesis
         self._make_transport = make_transport
+        self._egress = egress
         self._log = log.bind(org=org)
         self._stack = AsyncExitStack()
 
@@ -163,6 +170,7 @@ class MemberNode:
             inputs=self._folder.inputs,
             log=lambda text: self._log.info("training", note=text),
             behind=self._is_behind,
+            egress=self._egress,
         )
         self.backend = Backend(
             self.org,

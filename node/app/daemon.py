@@ -19,6 +19,7 @@ from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import NodeKeys, load_node_keys, read_genesis
 from node.edge.telemetry import configure_logs
 from node.edge.transport import GrpcTransport
+from node.engine.training import EgressPolicy
 from node.ledger.genesis import verify_genesis
 
 log = structlog.get_logger()
@@ -73,7 +74,12 @@ def _only_daemon(folder: Folder) -> Iterator[None]:
 async def _run(folder: Folder, settings: Settings, keys: NodeKeys, genesis: Genesis) -> None:
     org = settings.org_id
     node = MemberNode(
-        folder, org, keys, genesis, lambda wiring: grpc_transport(org, genesis, keys, settings.listen, wiring)
+        folder,
+        org,
+        keys,
+        genesis,
+        lambda wiring: grpc_transport(org, genesis, keys, settings.listen, wiring),
+        EgressPolicy(settings.egress.norm_max, settings.egress.values_max),
     )
     await node.open()
     try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from node.base.types import OrgId, is_org_id
 
@@ -32,6 +32,17 @@ def _org(text: str) -> str:
     return text
 
 
+class Egress(BaseModel):
+    """`[egress]`: what may leave this organisation in an update, whatever a job asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    norm_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Longer updates (Euclidean norm) are shortened to this before they are committed."""
+    values_max: Annotated[int, Field(gt=0)] | None = None
+    """No update of more values leaves."""
+
+
 class Settings(BaseModel):
     """What `node.toml` holds."""
 
@@ -43,6 +54,7 @@ class Settings(BaseModel):
     passphrase_file: str | None = None
     """Relative to the folder. Without it: a systemd credential, or a prompt."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    egress: Egress = Egress()
 
     @property
     def org_id(self) -> OrgId:
@@ -122,7 +134,8 @@ def read_settings(root: Path) -> Settings:
 
 def write_settings(root: Path, settings: Settings) -> None:
     """Write `node.toml`."""
-    lines = [f'{name} = "{value}"' for name, value in settings.model_dump().items() if value is not None]
+    plain = settings.model_dump(exclude={"egress"}, exclude_none=True)
+    lines = [f'{name} = "{value}"' for name, value in plain.items()]
     Folder(root).settings.write_text(
         "# Read by the daemon at its start. The README says what each line means.\n" + "\n".join(lines) + "\n"
     )

@@ -42,6 +42,7 @@ from node.base.types import (
 from node.edge.storage import FileVoteLog, NodeKeys, draft_genesis, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
 from node.edge.transport import free_port
+from node.engine.training import EgressPolicy
 from node.testing.network import MemoryNetwork, MemoryTransport, Shaped
 
 WAIT_S = 30.0
@@ -169,7 +170,12 @@ class Cluster:
 
     async def _start(self, member: ClusterMember) -> None:
         node = MemberNode(
-            member.folder, member.org, member.keys, self.genesis, lambda wiring: self._transport(member, wiring)
+            member.folder,
+            member.org,
+            member.keys,
+            self.genesis,
+            lambda wiring: self._transport(member, wiring),
+            EgressPolicy(),
         )
         if not member.folder.votes.exists():
             make_private_folder(member.folder.root)

@@ -11,6 +11,7 @@ from node.core.averaging.integers import (
     combine,
     encode_update,
     flat,
+    limit_norm,
     pack24,
     unpack24,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "combine",
     "encode_update",
     "flat",
+    "limit_norm",
     "open_result_chunk",
     "open_update_chunk",
     "pack24",

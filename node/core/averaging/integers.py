@@ -4,6 +4,7 @@ Everything is elementwise: no reduction whose order could change bits, so the ou
 machine's vector units. Vectors on the exchange are int32 and filled up with zeros to whole leaves.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,8 @@ def encode_update(base: Float32s, new: Float32s, exponent: int) -> Encoded:
     if base.shape != new.shape or base.ndim != 1:
         raise RuleError(f"an update of {new.size} values does not fit a model of {base.size}")
     values = np.zeros(leaf_count(base.size) * LEAF_VALUES, dtype=np.int32)
+    # A multiplication by a power of two is exact here and many times faster than ldexp.
+    scale = math.ldexp(1.0, VALUE_BITS - 1 - exponent)
     peak, clipped = 0.0, 0
     for start in range(0, base.size, BLOCK_VALUES):
         block = slice(start, min(start + BLOCK_VALUES, base.size))
@@ -61,10 +64,24 @@ def encode_update(base: Float32s, new: Float32s, exponent: int) -> Encoded:
         if not np.isfinite(change).all():
             raise RuleError("training gave values that are not finite: lower the learning rate or check the data")
         peak = max(peak, float(np.abs(change).max()))
-        steps = np.rint(np.ldexp(change, VALUE_BITS - 1 - exponent))
+        steps = np.rint(change * scale)
         clipped += int(np.count_nonzero((steps < VALUE_MIN) | (steps > VALUE_MAX)))
         values[block] = np.clip(steps, VALUE_MIN, VALUE_MAX).astype(np.int32)
     return Encoded(values, _peak_exponent(peak), clipped)
+
+
+def limit_norm(base: Float32s, new: Float32s, norm_max: float) -> tuple[Float32s, float]:
+    """(`new`, drawn towards `base` until the update's Euclidean norm is at most `norm_max`; the norm before).
+
+    Raises `RuleError` for vectors of different length. A norm that is not finite is left to `encode_update`.
+    """
+    if base.shape != new.shape or base.ndim != 1:
+        raise RuleError(f"an update of {new.size} values does not fit a model of {base.size}")
+    change = new.astype(np.float64) - base.astype(np.float64)
+    norm = float(np.sqrt(np.square(change).sum()))
+    if not norm > norm_max or not math.isfinite(norm):
+        return new, norm
+    return (base.astype(np.float64) + change * (norm_max / norm)).astype(np.float32), norm
 
 
 def _peak_exponent(peak: float) -> int:
@@ -100,10 +117,11 @@ def apply_sum(base: Float32s, total: Int32s, exponent: int, weight: int) -> Floa
     """
     if not base.size <= total.size < base.size + LEAF_VALUES:
         raise RuleError(f"a sum of {total.size} values does not fit a model of {base.size}")
+    step = math.ldexp(1.0, exponent - VALUE_BITS + 1)
     new = np.empty(base.size, dtype=np.float32)
     for start in range(0, base.size, BLOCK_VALUES):
         block = slice(start, min(start + BLOCK_VALUES, base.size))
-        mean = np.ldexp(total[block].astype(np.float64), exponent - VALUE_BITS + 1) / float(weight)
+        mean = total[block].astype(np.float64) * step / float(weight)
         new[block] = base[block] + mean.astype(np.float32)
     if not np.isfinite(new).all():
         raise RuleError("the new model has values that are not finite")

@@ -50,6 +50,7 @@ from node.core.scheduling import (
 from node.core.scheduling import Input as ScheduleInput
 from node.core.scheduling import Tick as ScheduleTick
 from node.engine.loop import SubmissionRefused
+from node.engine.training.egress import NO_LIMITS, EgressPolicy
 from node.engine.training.fetching import Fetcher, Watch
 from node.engine.training.holdings import Holdings, Running
 from node.engine.training.serving import DataKeyOf, Server
@@ -116,6 +117,7 @@ class TrainingEngine:
         inputs: Path,
         log: Callable[[str], None],
         behind: Callable[[], bool] = lambda: False,
+        egress: EgressPolicy = NO_LIMITS,
     ) -> None:
         """`behind()` says whether blocks are being caught up with: then what they ask for is over already.
 
@@ -135,7 +137,9 @@ class TrainingEngine:
         self._scheduler = Scheduler(org)
         self._fetcher = Fetcher(org, transport, clock, data_private_key, log)
         self._server = Server(org, state, self._shelf, self._running, transport, data_key_of)
-        self._worker = Worker(org, learner, self._shelf, self._fetcher, clock, entropy, data_path, self._trained)
+        self._worker = Worker(
+            org, learner, self._shelf, self._fetcher, clock, entropy, data_path, self._trained, egress, log
+        )
         self._inbox: deque[tuple[RoundKey, RoundInput]] = deque()
         self._schedule: deque[ScheduleInput] = deque()
         self._ready = asyncio.Event()

@@ -38,6 +38,7 @@ from node.core.averaging import (
 )
 from node.core.averaging.integers import Float32s
 from node.core.averaging.leaves import SEED_BYTES
+from node.engine.training.egress import EgressPolicy
 from node.engine.training.fetching import Fetcher, LeavesPiece, ModelPiece, ResultPiece, StatementPiece, Watch
 from node.engine.training.holdings import Running
 from node.engine.training.requests import LeavesRequest
@@ -77,8 +78,10 @@ class Worker:
         entropy: Entropy,
         data_path: DataPath,
         trained: Callable[[float], None],
+        egress: EgressPolicy,
+        log: Callable[[str], None],
     ) -> None:
-        """`trained` hears the loss of every local training."""
+        """`trained` hears the loss of every local training, `log` what the egress policy changed."""
         self._org = org
         self._learner = learner
         self._shelf = shelf
@@ -87,6 +90,8 @@ class Worker:
         self._entropy = entropy
         self._data_path = data_path
         self._trained = trained
+        self._egress = egress
+        self._log = log
         self._last_model: tuple[Digest, bytes, bytes] | None = None
 
     async def perform(self, task: Task, previous: Running | None) -> Outcome:
@@ -163,17 +168,20 @@ class Worker:
 
     async def _train(self, task: Task, previous: Running | None) -> Committed:
         job, record, holdings = task.job, task.record, task.running.holdings
-        update = await asyncio.to_thread(self._shelf.update, job.id, record.training_round)
-        if update is None or (update.base, update.exponent) != (record.base, record.exponent):
+        kept = await asyncio.to_thread(self._shelf.update, job.id, record.training_round)
+        if kept is not None and (kept.base, kept.exponent) == (record.base, record.exponent):
+            update, own = kept, await asyncio.to_thread(CommittedUpdate, kept.values, kept.seed)
+        else:
+            self._egress.check_size(job.length)
             preparation, base = await self.hold_model(job, record.training_round - 1, record.base, previous, task.watch)
             data = self._data(job)
             async with _Beat("training", task.watch, self._clock) as beat:
                 trained = await self._learner.train(job.id, preparation, data, record.training_round, base, beat.line)
             self._trained(trained.loss)
             seed = self._entropy.bytes(SEED_BYTES)
-            update = await asyncio.to_thread(_encode, record, base, trained.parameters, seed)
+            limited = await asyncio.to_thread(self._egress.apply, base, trained.parameters, self._log)
+            update, own = await asyncio.to_thread(_encode, record, base, limited, seed)
             await asyncio.to_thread(self._shelf.write_update, job.id, update)
-        own = await asyncio.to_thread(_commit, update)
         holdings.keep(own)
         return Committed(own.root, update.peak_exponent, update.clipped)
 
@@ -271,9 +279,10 @@ class _Beat:
             await asyncio.sleep(BEAT_S)
 
 
-def _encode(record: TrainingRound, base: bytes, new: bytes, seed: bytes) -> OwnUpdate:
+def _encode(record: TrainingRound, base: bytes, new: bytes, seed: bytes) -> tuple[OwnUpdate, CommittedUpdate]:
+    """The update as it goes to disk, and with its commitment as it is served."""
     encoded = encode_update(flat(base), flat(new), record.exponent)
-    return OwnUpdate(
+    on_disk = OwnUpdate(
         record.training_round,
         record.base,
         record.exponent,
@@ -282,10 +291,7 @@ def _encode(record: TrainingRound, base: bytes, new: bytes, seed: bytes) -> OwnU
         seed,
         pack_update(encoded.values),
     )
-
-
-def _commit(update: OwnUpdate) -> CommittedUpdate:
-    return CommittedUpdate(update.values, update.seed)
+    return on_disk, CommittedUpdate(encoded.values, seed)
 
 
 def _root_of(record: TrainingRound, owner: OrgId) -> Digest:
