@@ -200,8 +200,9 @@ async def test_with_two_of_four_killed_no_block_is_made_until_one_returns(trial)
         lambda ss: all(s["height"] > height and s["pending"] == 0 for s in ss.values()), "a block", 60, orgs=three
     )
     print(f"the chain goes on {now_ms() - began} ms after one was started again")
-    (block,) = site.blocks("budapest", height)[:1]
-    assert [tx.id for tx in block.block.transactions] == [waiting.transaction]
+    # The member that came back may propose before it has heard of the transaction; then an empty block comes first.
+    decided = [tx.id for block in site.blocks("budapest", height) for tx in block.block.transactions]
+    assert decided == [waiting.transaction]
     assert {org: site.pid(org) for org in up} == pids, "nobody else was restarted"
     site.launch("zurich_basel")
     await site.same_head()
