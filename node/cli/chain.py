@@ -146,7 +146,8 @@ def verify(context: typer.Context, json: Json = False) -> None:
         )
         return
     console.print(f"the chain holds up to height {verified.height}: {verified.transactions} transactions")
-    console.print(f"head {verified.head_digest.hex()}, state root {verified.state_root.hex()}")
+    console.print(f"head       {verified.head_digest.hex()}", soft_wrap=True)
+    console.print(f"state root {verified.state_root.hex()}", soft_wrap=True)
 
 
 @contextmanager

@@ -12,11 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from node.api import OperatorClient, Outcome
+from node.app.settings import read_settings
 from node.base.types import Digest
 
 T = TypeVar("T")
 
 console = Console()
+if not console.is_terminal:
+    # A pipe has no width; at the usual 80 a digest would be cut in two.
+    console = Console(width=120)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -45,7 +49,8 @@ def prompt_new_passphrase() -> str:
 
 
 def ask(member: Member, question: Callable[[OperatorClient], Awaitable[T]]) -> T:
-    """Ask the member's daemon. Raises `OperatorError`."""
+    """Ask the member's daemon. Raises `OperatorError`, and `SettingsError` for a folder that is no member's."""
+    read_settings(member.dir)
 
     async def connected() -> T:
         async with OperatorClient(member.dir) as client:
@@ -95,7 +100,7 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for a person."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -123,7 +123,8 @@ def show(context: typer.Context, job: JobId, json: Json = False) -> None:
 
     Example: lepton --dir cleveland job show 3f9a --json
     """
-    (found,) = ask(context.obj, lambda client: client.jobs(find_job(context, job)))
+    id_ = find_job(context, job)
+    (found,) = ask(context.obj, lambda client: client.jobs(id_))
     if json:
         print_json(found)
         return
