@@ -26,3 +26,10 @@ def test_no_file_names_a_machine_or_a_registry():
     for name in filter(None, kept):
         text = (ROOT / name).read_text(errors="ignore")
         assert not [word for word in words if word in text], name
+
+
+def test_every_script_runs_in_the_projects_environment():
+    scripts = [path for path in (ROOT / "scripts").iterdir() if path.is_file() and os.access(path, os.X_OK)]
+    assert len(scripts) >= 6
+    outside = [p.name for p in scripts if not re.search(r"^\s*environment\.enter\(\)$", p.read_text(), re.MULTILINE)]
+    assert outside == []
