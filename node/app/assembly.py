@@ -152,6 +152,9 @@ class MemberNode:
             highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
             hand_in=self.engine.submit,
         )
+        self._assemble_training(clock, entropy, members)
+
+    def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
         learner = ProcessLearner(self.org)
         self._stack.push_async_callback(learner.close_all)
         self.training = TrainingEngine(

@@ -7,7 +7,6 @@ loopback, ports are chosen by the system.
 import asyncio
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -150,10 +149,6 @@ class ProcessCluster:
                 process.kill()
                 process.wait()
         self._processes.clear()
-
-    def remove(self) -> None:
-        """Delete the members' folders."""
-        shutil.rmtree(self.root, ignore_errors=True)
 
     def log_tail(self, org: str, lines: int = 15) -> str:
         """The end of the member's log."""

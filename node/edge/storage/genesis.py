@@ -19,8 +19,6 @@ from node.edge.storage.errors import FileDamaged, NotGenuine
 from node.edge.storage.files import PUBLIC_MODE, write_atomically
 from node.edge.storage.identity import check_card, decode_part, from_json, readable_card, to_json
 
-GENESIS_FILE = "genesis.json"
-
 _GENESIS_FORMAT = "lepton genesis 1"
 _GENESIS_FILE_BYTES_MAX = 8 << 20
 

@@ -10,7 +10,6 @@ import datetime
 import hashlib
 import json
 import secrets
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +30,6 @@ from node.edge.storage.keys import KeyName, TlsSecret, key_path, write_key, writ
 
 T = TypeVar("T")
 
-CARD_FILE = "card.json"
 ADDRESSES_MAX = 16
 CERTIFICATE_BYTES_MAX = 4 << 10
 
@@ -80,12 +78,6 @@ def create_keys(directory: Path, org: OrgId, addresses: tuple[str, ...], passphr
 def sign_card(organisation: Signer, body: CardBody) -> Card:
     """The card with the organisation key's signature."""
     return Card(body=body, signature=Signature(organisation.sign(card_signing_bytes(body))))
-
-
-def with_addresses(organisation: Signer, card: Card, addresses: tuple[str, ...]) -> Card:
-    """The organisation's next card, with other addresses. Raises `ValueError`."""
-    check_addresses(addresses)
-    return sign_card(organisation, replace(card.body, sequence=card.body.sequence + 1, addresses=addresses))
 
 
 def check_addresses(addresses: tuple[str, ...]) -> None:

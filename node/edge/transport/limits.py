@@ -47,7 +47,6 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
 LINK_PROVEN_S = 2.0
 """A link that lived this long starts the back-off anew."""
-CLOSE_TIMEOUT_S = 5.0
 
 KEEPALIVE_INTERVAL_MS = 5_000
 KEEPALIVE_TIMEOUT_MS = 5_000
