@@ -20,12 +20,13 @@ from node.base.crypto import verify
 from node.base.ports import BulkServer, OnLink, OnMessage, Transport
 from node.base.types import Digest, Genesis, Height, OrgId, chain_id
 from node.edge.learning.learner import ProcessLearner
-from node.edge.storage import FileSealer, FileVoteLog, NodeKeys, SqliteStore, make_private_folder
+from node.edge.storage import FileSealer, FileVoteLog, MemberKeys, SqliteStore, make_private_folder
 from node.edge.telemetry import SystemClock, SystemEntropy
 from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
 from node.engine.training import EgressPolicy, TrainingEngine
+from node.ledger.apply import members_at_head
 from node.ledger.genesis import genesis_writes
 from node.ledger.system import nonce_window
 
@@ -71,7 +72,7 @@ class MemberNode:
         self,
         folder: Folder,
         org: OrgId,
-        keys: NodeKeys,
+        keys: MemberKeys,
         genesis: Genesis,
         make_transport: MakeTransport,
         egress: EgressPolicy,
@@ -120,7 +121,7 @@ class MemberNode:
         replica = Replica(
             org=self.org,
             genesis=self._genesis,
-            signer=self._keys.signer,
+            keyring=self._keys,
             verify=verify,
             state=self.store.state,
             chain=self.store.chain,
@@ -147,8 +148,9 @@ class MemberNode:
         self.submitter = Submitter(
             self.org,
             self.chain,
-            self._keys.signer,
+            self._keys,
             clock,
+            key_in_force=lambda: members_at_head(self.store.state).keys.get(self.org),
             highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
             hand_in=self.engine.submit,
         )
@@ -166,9 +168,9 @@ class MemberNode:
             entropy=entropy,
             submit=self.submitter.submit,
             data_path=self._data_path,
-            sealer=FileSealer(self._keys.data_key),
+            sealer=FileSealer(*self._keys.data),
             data_key_of=members.data_key,
-            data_private_key=self._keys.data_key,
+            data_private_keys=lambda: self._keys.data,
             models=self._folder.models,
             inputs=self._folder.inputs,
             log=lambda text: self._log.info("training", note=text),

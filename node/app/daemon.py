@@ -16,7 +16,7 @@ from node.api import OperatorServer
 from node.app.assembly import MemberNode, Wiring
 from node.app.settings import Folder, Settings, SettingsError
 from node.base.types import Genesis, OrgId, chain_id
-from node.edge.storage import NodeKeys, load_node_keys, read_genesis
+from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
 from node.edge.transport import GrpcTransport
 from node.engine.training import EgressPolicy
@@ -37,19 +37,19 @@ def run_daemon(root: Path, settings: Settings, passphrase: str, *, log_json: boo
     if not folder.genesis.exists():
         raise SettingsError(f"{root} belongs to no network yet: lepton --dir {root} network install GENESIS")
     with _only_daemon(folder):
-        keys = load_node_keys(root, passphrase)
+        keys = MemberKeys(load_member_keys(root, passphrase))
         genesis = read_genesis(folder.genesis)
         verify_genesis(genesis)
         uvloop.run(_run(folder, settings, keys, genesis))
 
 
-def grpc_transport(org: OrgId, genesis: Genesis, keys: NodeKeys, listen: str, wiring: Wiring) -> GrpcTransport:
+def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, wiring: Wiring) -> GrpcTransport:
     """The links of a member that listens on `listen`."""
     return GrpcTransport(
         org=org,
         chain=chain_id(genesis.body),
-        tls_key_pem=keys.tls_key_pem,
-        tls_certificate=keys.tls_certificate,
+        tls_key_pem=keys.tls[0].key_pem,
+        tls_certificate=keys.tls[0].certificate,
         members=wiring.members,
         on_message=wiring.on_message,
         on_link=wiring.on_link,
@@ -71,7 +71,7 @@ def _only_daemon(folder: Folder) -> Iterator[None]:
         os.close(descriptor)
 
 
-async def _run(folder: Folder, settings: Settings, keys: NodeKeys, genesis: Genesis) -> None:
+async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Genesis) -> None:
     org = settings.org_id
     node = MemberNode(
         folder,

@@ -84,7 +84,9 @@ def draft_network(name: str, cards: Sequence[Path], out: Path, parameters: Param
 def sign_network(root: Path, genesis: Path, prompt: Callable[[], str] | None) -> GenesisDraft:
     """Add this organisation's signature to the genesis file. Raises `FileError`, `SettingsError`."""
     settings = read_settings(root)
-    organisation = load_organisation_key(root, member_passphrase(root, settings, prompt))
+    card = read_card(Folder(root).card)
+    passphrase = member_passphrase(root, settings, prompt)
+    organisation = load_organisation_key(root, passphrase, card.body.organisation_key)
     return sign_genesis(genesis, settings.org_id, organisation)
 
 

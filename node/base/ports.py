@@ -37,6 +37,14 @@ class Signer(Protocol):
         ...
 
 
+class Keyring(Protocol):
+    """This member's private keys for signing, of every generation that may still be needed."""
+
+    def signer(self, public_key: PublicKey) -> Signer | None:
+        """What signs as this public key; None where this member does not hold its private half."""
+        ...
+
+
 Verifier = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) -> whether it holds. Ed25519 in production, a keyed hash in most simulations."""
 

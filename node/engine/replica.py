@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, assert_never
 
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import ChainReader, Signer, StateReader, Verifier
+from node.base.ports import ChainReader, Keyring, StateReader, Verifier
 from node.base.types import (
     Block,
     BlocksRequest,
@@ -93,7 +93,7 @@ class Replica:
         *,
         org: OrgId,
         genesis: Genesis,
-        signer: Signer,
+        keyring: Keyring,
         verify: Verifier,
         state: StateReader,
         chain: ChainReader,
@@ -107,7 +107,7 @@ class Replica:
         self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
         parameters = genesis.body.parameters
         self._consensus = consensus.Consensus(
-            org=org, chain=self._head.chain_id, signer=signer, verify=self._verify, parameters=parameters
+            org=org, chain=self._head.chain_id, keyring=keyring, verify=self._verify, parameters=parameters
         )
         self._mempool = mempool.Mempool(check=self._check_transaction)
         self._gossip = gossip.Gossip(org)

@@ -6,8 +6,9 @@ died is never contradicted by another with its nonce.
 
 from collections.abc import Awaitable, Callable
 
-from node.base.ports import Clock, Signer
-from node.base.types import Digest, OrgId, Signature, Transaction, TransactionBody, transaction_signing_bytes
+from node.base.ports import Clock, Keyring, Signer
+from node.base.types import Digest, OrgId, PublicKey, Signature, Transaction, TransactionBody, transaction_signing_bytes
+from node.engine.loop import SubmissionRefused
 
 VALID_MS = 600_000
 RESTART_GAP = 64
@@ -20,22 +21,25 @@ class Submitter:
         self,
         org: OrgId,
         chain: Digest,
-        signer: Signer,
+        keyring: Keyring,
         clock: Clock,
+        key_in_force: Callable[[], PublicKey | None],
         highest_nonce: Callable[[], int],
         hand_in: Callable[[Transaction], Awaitable[None]],
     ) -> None:
-        """`highest_nonce()` is the organisation's highest nonce in the state."""
+        """`key_in_force()` is this organisation's node key on the ledger, `highest_nonce()` its highest nonce there."""
         self._org = org
         self._chain = chain
-        self._signer = signer
+        self._keyring = keyring
         self._clock = clock
+        self._key_in_force = key_in_force
         self._highest_nonce = highest_nonce
         self._hand_in = hand_in
         self._last = highest_nonce() + RESTART_GAP
 
     async def submit(self, contract: str, method: str, payload: bytes) -> Digest:
         """Sign one call and hand it in; returns the transaction's id. Raises `SubmissionRefused`."""
+        signer = self._signer()
         self._last = max(self._last, self._highest_nonce()) + 1
         body = TransactionBody(
             chain=self._chain,
@@ -46,7 +50,18 @@ class Submitter:
             method=method,
             payload=payload,
         )
-        signature = Signature(self._signer.sign(transaction_signing_bytes(body)))
-        transaction = Transaction(body, signature)
+        transaction = Transaction(body, Signature(signer.sign(transaction_signing_bytes(body))))
         await self._hand_in(transaction)
         return transaction.id
+
+    def _signer(self) -> Signer:
+        key = self._key_in_force()
+        if key is None:
+            raise SubmissionRefused("not-a-member", f"{self._org} may not sign transactions of this network now.")
+        signer = self._keyring.signer(key)
+        if signer is None:
+            raise SubmissionRefused(
+                "no-key",
+                f"the ledger names the node key {key.hex()}, and this member does not hold it: restore it",
+            )
+        return signer

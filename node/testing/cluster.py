@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from node.app.assembly import MemberNode, RunningTransport, Wiring
 from node.app.daemon import grpc_transport
 from node.app.settings import Folder
+from node.base.codec import encode
 from node.base.crypto import Ed25519Signer
 from node.base.ports import TransactionRecord
 from node.base.types import (
@@ -39,7 +40,7 @@ from node.base.types import (
     Signature,
     genesis_signing_bytes,
 )
-from node.edge.storage import FileVoteLog, NodeKeys, draft_genesis, make_private_folder
+from node.edge.storage import FileVoteLog, KeyName, MemberKeys, draft_genesis, held_key, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
 from node.edge.transport import free_port
 from node.engine.training import EgressPolicy
@@ -59,17 +60,23 @@ class ClusterMember:
         self.org = org
         self.folder = Folder(folder)
         self.listen = f"127.0.0.1:{free_port()}"
-        organisation, node_key = Ed25519Signer(secrets.token_bytes(32)), Ed25519Signer(secrets.token_bytes(32))
+        organisation, node_seed = Ed25519Signer(secrets.token_bytes(32)), secrets.token_bytes(32)
         data_key, tls = X25519PrivateKey.generate(), make_tls_secret(org)
         self.organisation = organisation
-        self.keys = NodeKeys(node_key, tls.key_pem, tls.certificate, data_key.private_bytes_raw())
+        self.keys = MemberKeys(
+            [
+                held_key(KeyName.NODE, 1, node_seed),
+                held_key(KeyName.TLS, 1, encode(tls)),
+                held_key(KeyName.DATA, 1, data_key.private_bytes_raw()),
+            ]
+        )
         self.card: Card = sign_card(
             organisation,
             CardBody(
                 org=org,
                 sequence=1,
                 organisation_key=PublicKey(organisation.public_key),
-                node_key=PublicKey(node_key.public_key),
+                node_key=PublicKey(Ed25519Signer(node_seed).public_key),
                 data_key=PublicKey(data_key.public_key().public_bytes_raw()),
                 tls_certificate=tls.certificate,
                 addresses=(self.listen,),

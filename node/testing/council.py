@@ -6,6 +6,7 @@
 from collections import deque
 from collections.abc import Callable
 
+from node.base.ports import Signer
 from node.base.types import (
     HEADER_VERSION,
     ZERO_DIGEST,
@@ -33,7 +34,7 @@ from node.base.types import (
     vote_signing_bytes,
 )
 from node.core import consensus
-from node.testing.signing import HashSigner, verify_hash
+from node.testing.signing import HashSigner, HeldSigners, verify_hash
 
 START = Instant(1_000, 1_750_000_000_000)
 Deliver = Callable[[OrgId, OrgId, consensus.ConsensusMessage], bool]
@@ -114,10 +115,14 @@ class Forge:
         """The block with a quorum of prepares."""
         return PreparedBlock(block, self.certificate(block, round_, VoteKind.PREPARE))
 
-    def machine(self, org: OrgId) -> consensus.Consensus:
-        """The machine of one member, not started."""
+    def machine(self, org: OrgId, *held: Signer) -> consensus.Consensus:
+        """The machine of one member, not started; it holds its key in force, or these keys."""
         return consensus.Consensus(
-            org=org, chain=self.chain, signer=self.signers[org], verify=verify_hash, parameters=self.parameters
+            org=org,
+            chain=self.chain,
+            keyring=HeldSigners(held or (self.signers[org],)),
+            verify=verify_hash,
+            parameters=self.parameters,
         )
 
     def start_height(self) -> consensus.StartHeight:

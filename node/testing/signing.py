@@ -3,7 +3,11 @@
 Whoever knows the public key could forge one; in a simulation nobody does that by accident, because messages differ.
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
+
+from node.base.ports import Signer
+from node.base.types import PublicKey
 
 
 class HashSigner:
@@ -20,6 +24,17 @@ class HashSigner:
     def sign(self, message: bytes) -> bytes:
         """64 bytes."""
         return blake2b(message, digest_size=64, key=self._public).digest()
+
+
+class HeldSigners:
+    """Implements the port `Keyring` with the signers that it is given."""
+
+    def __init__(self, signers: Iterable[Signer]) -> None:
+        self._signers = {signer.public_key: signer for signer in signers}
+
+    def signer(self, public_key: PublicKey) -> Signer | None:
+        """The one of this public key."""
+        return self._signers.get(public_key)
 
 
 def verify_hash(public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -184,7 +184,7 @@ class WorldMember:
             submit=self._submit,
             data_path=lambda job: self.folder / "data.csv",
             data_key_of=lambda org: PublicKey(self._world.members[org].key.public_key().public_bytes_raw()),
-            data_private_key=self.key.private_bytes_raw(),
+            data_private_keys=lambda: (self.key.private_bytes_raw(),),
             models=self.folder / "models",
             inputs=self.folder / "inputs",
             log=self.log.append,

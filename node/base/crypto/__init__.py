@@ -14,7 +14,7 @@ from node.base.crypto.merkle import (
     verify_inclusion,
     verify_range,
 )
-from node.base.crypto.sealing import SealError, open_sealed, seal
+from node.base.crypto.sealing import SealError, open_sealed, open_sealed_with_any, seal
 from node.base.crypto.signing import Ed25519Signer, verify
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "merkle_root",
     "merkle_root_of_hashes",
     "open_sealed",
+    "open_sealed_with_any",
     "prove",
     "prove_range",
     "seal",

@@ -3,6 +3,9 @@
 `cryptography`'s HPKE takes no associated data; whatever a sealed text is bound to goes into `info`.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
@@ -25,3 +28,11 @@ def open_sealed(private_key: bytes, sealed: bytes, info: bytes) -> bytes:
         return _SUITE.decrypt(sealed, X25519PrivateKey.from_private_bytes(private_key), info)
     except (InvalidTag, ValueError) as error:
         raise SealError("the sealed text does not open with this key in this context") from error
+
+
+def open_sealed_with_any(private_keys: Iterable[bytes], sealed: bytes, info: bytes) -> bytes:
+    """Decrypt with whichever of the keys opens it, in this order. Raises `SealError`."""
+    for key in private_keys:
+        with suppress(SealError):
+            return open_sealed(key, sealed, info)
+    raise SealError("the sealed text opens with none of this member's data keys")

@@ -10,7 +10,7 @@ round-0 timer starts only when there is a reason for a block, so that an idle ne
 
 from typing import assert_never
 
-from node.base.ports import Signer, Verifier
+from node.base.ports import Keyring, Verifier
 from node.base.types import (
     Block,
     Digest,
@@ -69,10 +69,13 @@ _DOUBLINGS_MAX = 32
 class Consensus:
     """Agrees on one block after the other. `step` is synchronous and deterministic; memory is bounded per member."""
 
-    def __init__(self, *, org: OrgId, chain: Digest, signer: Signer, verify: Verifier, parameters: Parameters) -> None:
+    def __init__(
+        self, *, org: OrgId, chain: Digest, keyring: Keyring, verify: Verifier, parameters: Parameters
+    ) -> None:
+        """At each height the key counts that the member set names; `keyring` finds its signer."""
         self._org = org
         self._chain = chain
-        self._signer = signer
+        self._keyring = keyring
         self._verify = verify
         self._parameters = parameters
         self._at: Agreement | None = None
@@ -139,13 +142,15 @@ class Consensus:
 
     @property
     def _is_voter(self) -> bool:
-        """Whether this member is in the set that votes; otherwise it only listens."""
-        return self._org in self._members.keys
+        """Whether this member is in the set that votes and holds the key in force; otherwise it only listens."""
+        return self._agreement.pen.can_sign
 
     def _start(self, start: StartHeight) -> None:
         assert start.height > self.height, "heights only go up"
         context = Context(self._chain, start.height, start.members, start.parent, start.parent_time_ms, self._verify)
-        self._at = Agreement(context, Pen(self._org, self._chain, self._signer, start.height))
+        key = start.members.keys.get(self._org)
+        signer = None if key is None else self._keyring.signer(key)
+        self._at = Agreement(context, Pen(self._org, self._chain, signer, start.height))
         early, self._early = self._early, {}
         for (peer, _), message in early.items():
             self._receive(peer, message)
@@ -162,7 +167,7 @@ class Consensus:
                 assert message.org == self._org, "the vote log holds this member's own messages"
                 at.pen.restore(message)
         at.round = max((m.round for m in mine if not isinstance(m, PreparedBlock)), default=0)
-        if not mine:
+        if not mine or not self._is_voter:
             return
         at.deadline_ms = self._now.mono_ms + self._timeout_ms(at.round)
         if at.lock is not None:
@@ -362,7 +367,7 @@ class Consensus:
 
     def _try_propose(self) -> None:
         at = self._agreement
-        if at.decided or self._members.proposer(at.context.height, at.round) != self._org:
+        if at.decided or not self._is_voter or self._members.proposer(at.context.height, at.round) != self._org:
             return
         if at.pen.signed(VoteKind.PROPOSAL) is not None or at.proposal is not None or at.building_round == at.round:
             return

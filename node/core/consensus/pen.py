@@ -41,13 +41,19 @@ def kind_of(message: Signed) -> VoteKind:
 class Pen:
     """Signs for one height."""
 
-    def __init__(self, org: OrgId, chain: Digest, signer: Signer, height: Height) -> None:
+    def __init__(self, org: OrgId, chain: Digest, signer: Signer | None, height: Height) -> None:
+        """Without a signer this member only listens at this height."""
         self._org = org
         self._chain = chain
         self._signer = signer
         self._height = height
         self._round = 0
         self._signed: dict[VoteKind, Signed] = {}
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether this member holds the key that counts at this height."""
+        return self._signer is not None
 
     def signed(self, kind: VoteKind) -> Signed | None:
         """What was signed of this kind in the current round."""
@@ -96,6 +102,7 @@ class Pen:
         return self._keep(VoteKind.ROUND_CHANGE, message)
 
     def _sign(self, message: bytes) -> Signature:
+        assert self._signer is not None, "who only listens signs nothing"
         return Signature(self._signer.sign(message))
 
     def _keep(self, kind: VoteKind, message: _S) -> _S:

@@ -11,7 +11,8 @@ from node.edge.storage.genesis import (
     write_genesis_draft,
 )
 from node.edge.storage.identity import create_keys, read_card, readable_card, write_card
-from node.edge.storage.keys import NodeKeys, load_node_keys, load_organisation_key, read_passphrase
+from node.edge.storage.keyring import HeldKey, MemberKeys, held_key, load_member_keys, load_organisation_key
+from node.edge.storage.keys import KeyName, TlsSecret, read_passphrase
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sealed import FileSealer
 from node.edge.storage.sqlite import SqliteStore
@@ -23,13 +24,17 @@ __all__ = [
     "FileSealer",
     "FileVoteLog",
     "GenesisDraft",
-    "NodeKeys",
+    "HeldKey",
+    "KeyName",
+    "MemberKeys",
     "SqliteReader",
     "SqliteStore",
     "StoreError",
+    "TlsSecret",
     "create_keys",
     "draft_genesis",
-    "load_node_keys",
+    "held_key",
+    "load_member_keys",
     "load_organisation_key",
     "make_private_folder",
     "read_card",

@@ -33,6 +33,18 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
     sync_folder(path.parent)
 
 
+def write_once(path: Path, content: bytes, *, mode: int) -> None:
+    """Like `write_atomically`, but raises `FileExistsError` where `path` stands already."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        write_atomically(draft, content, mode=mode)
+        # A link, unlike a rename, never replaces.
+        os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

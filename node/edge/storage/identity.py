@@ -26,7 +26,8 @@ from node.base.ports import Signer
 from node.base.types import TLS_NAME, Card, CardBody, OrgId, PublicKey, Signature, card_signing_bytes, is_org_id
 from node.edge.storage.errors import FileDamaged, NotGenuine
 from node.edge.storage.files import PUBLIC_MODE, make_private_folder, read_bounded, write_atomically
-from node.edge.storage.keys import KeyName, TlsSecret, key_path, write_key, write_tls_key
+from node.edge.storage.keyring import HeldKey, held_key, open_key
+from node.edge.storage.keys import KeyName, TlsSecret, generations, key_path, write_key
 
 T = TypeVar("T")
 
@@ -55,24 +56,45 @@ def create_keys(directory: Path, org: OrgId, addresses: tuple[str, ...], passphr
         if key_path(directory, name).exists():
             raise FileExistsError(f"{key_path(directory, name)} exists already: choose another folder")
     make_private_folder(directory)
-    organisation_seed, node_seed = secrets.token_bytes(32), secrets.token_bytes(32)
-    data_key = X25519PrivateKey.generate()
-    tls = make_tls_secret(org)
-    write_key(directory, KeyName.NODE, node_seed, passphrase)
-    write_tls_key(directory, tls, passphrase)
-    write_key(directory, KeyName.DATA, data_key.private_bytes_raw(), passphrase)
-    write_key(directory, KeyName.ORGANISATION, organisation_seed, passphrase)
-    organisation = Ed25519Signer(organisation_seed)
+    keys = {name: create_key(directory, name, org, passphrase, generation=1) for name in KeyName}
     body = CardBody(
         org=org,
         sequence=1,
-        organisation_key=PublicKey(organisation.public_key),
-        node_key=PublicKey(Ed25519Signer(node_seed).public_key),
-        data_key=PublicKey(data_key.public_key().public_bytes_raw()),
-        tls_certificate=tls.certificate,
+        organisation_key=PublicKey(keys[KeyName.ORGANISATION].public),
+        node_key=PublicKey(keys[KeyName.NODE].public),
+        data_key=PublicKey(keys[KeyName.DATA].public),
+        tls_certificate=keys[KeyName.TLS].public,
         addresses=addresses,
     )
-    return sign_card(organisation, body)
+    return sign_card(Ed25519Signer(keys[KeyName.ORGANISATION].secret), body)
+
+
+def create_key(directory: Path, name: KeyName, org: OrgId, passphrase: str, *, generation: int) -> HeldKey:
+    """Make one key and write it encrypted. Raises `FileExistsError`, `OSError`, `NoPassphrase`."""
+    match name:
+        case KeyName.ORGANISATION | KeyName.NODE:
+            secret = secrets.token_bytes(32)
+        case KeyName.DATA:
+            secret = X25519PrivateKey.generate().private_bytes_raw()
+        case KeyName.TLS:
+            secret = encode(make_tls_secret(org))
+    write_key(directory, name, secret, passphrase, generation)
+    return held_key(name, generation, secret)
+
+
+def create_next_key(directory: Path, name: KeyName, org: OrgId, passphrase: str, in_force: bytes) -> HeldKey:
+    """The key that shall replace the one `in_force` (public key, or certificate): a new one, on disk.
+
+    A key that an interrupted renewal left behind is taken up instead: newer than the one in force, and in no card yet.
+    Raises as `create_key` and `open_key` do.
+    """
+    numbers = generations(directory, name)
+    newest = open_key(directory, name, passphrase, numbers[-1]) if numbers else None
+    if newest is not None and newest.public != in_force:
+        earlier = (open_key(directory, name, passphrase, number) for number in reversed(numbers[:-1]))
+        if any(key.public == in_force for key in earlier):
+            return newest
+    return create_key(directory, name, org, passphrase, generation=(numbers or [0])[-1] + 1)
 
 
 def sign_card(organisation: Signer, body: CardBody) -> Card:

@@ -1,8 +1,11 @@
 """An organisation's private keys on disk: one encrypted file each, and where the passphrase comes from.
 
+A key that is renewed gets a file of its own, with the next generation's number: `node.key`, `node.2.key`, `node.3.key`.
+No file is ever written again, so that an interrupted renewal loses nothing; the ledger says which one is in force.
+
 A key file is a header, the encrypted key, and a plain SHA-256 over both. The checksum is no secret and no
 protection: it only tells a damaged file from a wrong passphrase, which AES-GCM alone cannot. Making the keys, and the
-card that names their public halves, is `identity`'s; the daemon reads three of the four and never the organisation key.
+card that names their public halves, is `identity`'s; what the daemon holds of them in memory is `keyring`'s.
 """
 
 import enum
@@ -18,10 +21,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from node.base.codec import DecodeError, decode, encode
-from node.base.crypto import Ed25519Signer
 from node.edge.storage.errors import FileDamaged, FileExposed, NoPassphrase, WrongPassphrase
-from node.edge.storage.files import PRIVATE_MODE, make_private_folder, read_bounded, write_atomically
+from node.edge.storage.files import PRIVATE_MODE, make_private_folder, read_bounded, write_once
 
 KEYS_FOLDER = "keys"
 CREDENTIAL = "lepton-passphrase"
@@ -64,27 +65,28 @@ class TlsSecret:
     """DER."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeKeys:
-    """What the daemon holds: three keys of four."""
-
-    signer: Ed25519Signer
-    """The node key."""
-    tls_key_pem: bytes
-    """PKCS 8, P-256."""
-    tls_certificate: bytes
-    """DER."""
-    data_key: bytes
-    """The X25519 private key, 32 bytes."""
-
-
-def key_path(directory: Path, name: KeyName) -> Path:
+def key_path(directory: Path, name: KeyName, generation: int = 1) -> Path:
     """Where the key lies in a member's folder."""
-    return directory / KEYS_FOLDER / name.value
+    file = Path(name.value)
+    return directory / KEYS_FOLDER / (file.name if generation == 1 else f"{file.stem}.{generation}{file.suffix}")
 
 
-def write_key(directory: Path, name: KeyName, secret: bytes, passphrase: str) -> None:
-    """Encrypt `secret` under the passphrase into the member's folder. Raises `OSError`, `NoPassphrase`."""
+def generations(directory: Path, name: KeyName) -> list[int]:
+    """The generations of a key that have files, ascending."""
+    file = Path(name.value)
+    found = [1] if key_path(directory, name).exists() else []
+    for path in (directory / KEYS_FOLDER).glob(f"{file.stem}.*{file.suffix}"):
+        number = path.name.removeprefix(f"{file.stem}.").removesuffix(file.suffix)
+        if number.isascii() and number.isdigit() and path == key_path(directory, name, int(number)):
+            found.append(int(number))
+    return sorted(found)
+
+
+def write_key(directory: Path, name: KeyName, secret: bytes, passphrase: str, generation: int = 1) -> None:
+    """Encrypt `secret` under the passphrase into the member's folder.
+
+    Raises `FileExistsError` where that generation has a file, `OSError`, `NoPassphrase`.
+    """
     make_private_folder(directory / KEYS_FOLDER)
     header = _HEADER.pack(
         _MAGIC,
@@ -99,12 +101,12 @@ def write_key(directory: Path, name: KeyName, secret: bytes, passphrase: str) ->
     key, nonce = _derive(header, passphrase)
     sealed = header + AESGCM(key).encrypt(nonce, secret, header)
     content = sealed + hashlib.sha256(sealed).digest()
-    write_atomically(key_path(directory, name), content, mode=PRIVATE_MODE)
+    write_once(key_path(directory, name, generation), content, mode=PRIVATE_MODE)
 
 
-def read_key(directory: Path, name: KeyName, passphrase: str) -> bytes:
+def read_key(directory: Path, name: KeyName, passphrase: str, generation: int = 1) -> bytes:
     """The key's bytes. Raises `FileMissing`, `FileExposed`, `FileDamaged`, `WrongPassphrase`, `NoPassphrase`."""
-    path = key_path(directory, name)
+    path = key_path(directory, name, generation)
     content = read_bounded(path, _FILE_BYTES_MAX)
     if path.stat().st_mode & 0o077:
         raise FileExposed(f"other users may open {path}: run chmod 600 on it, and renew the key if they may have")
@@ -121,29 +123,6 @@ def read_key(directory: Path, name: KeyName, passphrase: str) -> bytes:
             f"the passphrase does not open {path}: give the one that it was made with "
             "(if you are sure of it, the file was changed on purpose: restore it from a backup)"
         ) from error
-
-
-def load_node_keys(directory: Path, passphrase: str) -> NodeKeys:
-    """What the daemon needs; opens every key file but the organisation's. Raises as `read_key` does."""
-    try:
-        tls = decode(TlsSecret, read_key(directory, KeyName.TLS, passphrase))
-        signer = Ed25519Signer(read_key(directory, KeyName.NODE, passphrase))
-    except (DecodeError, ValueError) as error:
-        raise FileDamaged(
-            f"a key in {directory / KEYS_FOLDER} has an unknown form: restore it from a backup"
-        ) from error
-    data_key = read_key(directory, KeyName.DATA, passphrase)
-    return NodeKeys(signer=signer, tls_key_pem=tls.key_pem, tls_certificate=tls.certificate, data_key=data_key)
-
-
-def write_tls_key(directory: Path, secret: TlsSecret, passphrase: str) -> None:
-    """Write the TLS key with its certificate."""
-    write_key(directory, KeyName.TLS, encode(secret), passphrase)
-
-
-def load_organisation_key(directory: Path, passphrase: str) -> Ed25519Signer:
-    """The key that signs cards and genesis files; for commands, never for the daemon. Raises as `read_key` does."""
-    return Ed25519Signer(read_key(directory, KeyName.ORGANISATION, passphrase))
 
 
 def read_passphrase(file: Path | None, prompt: Callable[[], str] | None) -> str:

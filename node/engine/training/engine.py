@@ -51,7 +51,7 @@ from node.core.scheduling import Input as ScheduleInput
 from node.core.scheduling import Tick as ScheduleTick
 from node.engine.loop import SubmissionRefused
 from node.engine.training.egress import NO_LIMITS, EgressPolicy
-from node.engine.training.fetching import Fetcher, Watch
+from node.engine.training.fetching import DataPrivateKeys, Fetcher, Watch
 from node.engine.training.holdings import Holdings, Running
 from node.engine.training.serving import DataKeyOf, Server
 from node.engine.training.shelf import Shelf
@@ -112,7 +112,7 @@ class TrainingEngine:
         submit: Submitted,
         data_path: DataPath,
         data_key_of: DataKeyOf,
-        data_private_key: bytes,
+        data_private_keys: DataPrivateKeys,
         models: Path,
         inputs: Path,
         log: Callable[[str], None],
@@ -121,7 +121,7 @@ class TrainingEngine:
     ) -> None:
         """`behind()` says whether blocks are being caught up with: then what they ask for is over already.
 
-        `models` and `inputs` are folders of this member; `data_private_key` opens what is relayed to it.
+        `models` and `inputs` are folders of this member; one of `data_private_keys()` opens what is relayed to it.
 
         `log` hears what an operator may want to know, a sentence at a time.
         """
@@ -135,7 +135,7 @@ class TrainingEngine:
         self._shelf = Shelf(models, inputs, sealer, log)
         self._running: dict[RoundKey, Running] = {}
         self._scheduler = Scheduler(org)
-        self._fetcher = Fetcher(org, transport, clock, data_private_key, log)
+        self._fetcher = Fetcher(org, transport, clock, data_private_keys, log)
         self._server = Server(org, state, self._shelf, self._running, transport, data_key_of)
         self._worker = Worker(
             org, learner, self._shelf, self._fetcher, clock, entropy, data_path, self._trained, egress, log

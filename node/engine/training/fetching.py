@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar, cast
 import numpy as np
 
 from node.base.codec import DecodeError, decode, encode
-from node.base.crypto import SealError, open_sealed
+from node.base.crypto import SealError, open_sealed_with_any
 from node.base.ports import Clock, LinkError, Transport
 from node.base.types import Digest, OrgId
 from node.core.averaging import (
@@ -221,17 +221,26 @@ class ModelPiece:
         self.complete = True
 
 
+DataPrivateKeys = Callable[[], Sequence[bytes]]
+"""This member's X25519 private keys, newest first: what was sealed before a key was renewed still opens."""
+
+
 class Fetcher:
     """Fetches for one member."""
 
     def __init__(
-        self, org: OrgId, transport: Transport, clock: Clock, data_private_key: bytes, log: Callable[[str], None]
+        self,
+        org: OrgId,
+        transport: Transport,
+        clock: Clock,
+        data_private_keys: DataPrivateKeys,
+        log: Callable[[str], None],
     ) -> None:
         """`log` hears why a source was left for the next."""
         self._org = org
         self._transport = transport
         self._clock = clock
-        self._data_private_key = data_private_key
+        self._data_private_keys = data_private_keys
         self._log = log
         self._detours: dict[OrgId, int] = {}
 
@@ -322,7 +331,8 @@ class Fetcher:
                     if via_to is not None:
                         assert isinstance(inner, StatementRequest | LeavesRequest)
                         info = relay_info(self._org, inner, count)
-                        chunk = await asyncio.to_thread(open_sealed, self._data_private_key, chunk, info)
+                        keys = self._data_private_keys()
+                        chunk = await asyncio.to_thread(open_sealed_with_any, keys, chunk, info)
                     await asyncio.to_thread(piece.take, chunk)
                     came, count = True, count + 1
                     arrived(source)

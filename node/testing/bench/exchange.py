@@ -170,7 +170,7 @@ class Member:
             submit=self._submit,
             data_path=lambda job: self._folder / "data.csv",
             data_key_of=self._members.data_key,
-            data_private_key=self._data_key.private_bytes_raw(),
+            data_private_keys=lambda: (self._data_key.private_bytes_raw(),),
             models=self._folder / "models",
             inputs=self._folder / "inputs",
             log=lambda text: print(text, file=sys.stderr, flush=True),

@@ -17,6 +17,7 @@ from node.engine.replica import (
     Started,
     Tick,
 )
+from node.testing.signing import HeldSigners
 from node.testing.simulation.checkers import Checkers, require
 from node.testing.simulation.disk import Disk
 from node.testing.simulation.founding import START_MS, Founded
@@ -76,7 +77,7 @@ class Member:
         self.replica = Replica(
             org=self.org,
             genesis=self._founded.genesis,
-            signer=self._founded.signers[self.org],
+            keyring=HeldSigners((self._founded.signers[self.org],)),
             verify=self._founded.verify,
             state=self.disk.state,
             chain=self.disk,

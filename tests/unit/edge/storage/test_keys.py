@@ -8,11 +8,10 @@ from node.base.crypto import Ed25519Signer
 from node.base.types import OrgId
 from node.edge.storage.errors import FileDamaged, FileExposed, FileMissing, NoPassphrase, WrongPassphrase
 from node.edge.storage.identity import create_keys
+from node.edge.storage.keyring import MemberKeys, load_member_keys, load_organisation_key
 from node.edge.storage.keys import (
     KeyName,
     key_path,
-    load_node_keys,
-    load_organisation_key,
     read_key,
     read_passphrase,
     write_key,
@@ -41,11 +40,12 @@ def place(folder, content, name=KeyName.NODE):
 def test_a_member_is_made_with_four_keys_and_a_card_that_names_them(tmp_path):
     card = create_keys(tmp_path / "a", OrgId("a"), ("a.example:7400",), PASSPHRASE)
 
-    keys = load_node_keys(tmp_path / "a", PASSPHRASE)
-    organisation = load_organisation_key(tmp_path / "a", PASSPHRASE)
+    keys = MemberKeys(load_member_keys(tmp_path / "a", PASSPHRASE))
+    organisation = load_organisation_key(tmp_path / "a", PASSPHRASE, card.body.organisation_key)
 
-    assert keys.signer.public_key == card.body.node_key
-    assert keys.tls_certificate == card.body.tls_certificate
+    assert keys.signer(card.body.node_key) is not None
+    assert [tls.certificate for tls in keys.tls] == [card.body.tls_certificate]
+    assert keys.lacking(card.body) == []
     assert organisation.public_key == card.body.organisation_key
     assert len({card.body.organisation_key, card.body.node_key, card.body.data_key}) == 3
     folder = tmp_path / "a" / "keys"
@@ -55,12 +55,14 @@ def test_a_member_is_made_with_four_keys_and_a_card_that_names_them(tmp_path):
 
 
 def test_the_daemon_needs_no_organisation_key_and_keys_are_never_overwritten(tmp_path):
-    create_keys(tmp_path, OrgId("a"), (), PASSPHRASE)
+    card = create_keys(tmp_path, OrgId("a"), (), PASSPHRASE)
     key_path(tmp_path, KeyName.ORGANISATION).unlink()
 
-    load_node_keys(tmp_path, PASSPHRASE)
+    load_member_keys(tmp_path, PASSPHRASE)
     with pytest.raises(FileMissing):
-        load_organisation_key(tmp_path, PASSPHRASE)
+        load_organisation_key(tmp_path, PASSPHRASE, card.body.organisation_key)
+    with pytest.raises(FileExistsError):
+        write_key(tmp_path, KeyName.NODE, SECRET, PASSPHRASE)
     with pytest.raises(FileExistsError):
         create_keys(tmp_path, OrgId("a"), (), PASSPHRASE)
 

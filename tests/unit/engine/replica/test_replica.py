@@ -31,6 +31,7 @@ from node.engine.replica import (
     Tick,
 )
 from node.ledger.contracts.sharing import Register
+from node.testing.signing import HeldSigners
 from node.testing.simulation import Disk, Founded, found
 from node.testing.simulation.founding import START_MS
 
@@ -42,7 +43,7 @@ def make(founded: Founded, disk: Disk, index: int = 0) -> Replica:
     return Replica(
         org=org,
         genesis=founded.genesis,
-        signer=founded.signers[org],
+        keyring=HeldSigners((founded.signers[org],)),
         verify=founded.verify,
         state=disk.state,
         chain=disk,

@@ -1,0 +1,70 @@
+"""Transactions are signed with the key that the ledger names, and only with that."""
+
+import asyncio
+
+import pytest
+
+from node.base.types import Digest, Instant, OrgId, PublicKey, Transaction, transaction_signing_bytes
+from node.engine.loop import SubmissionRefused
+from node.engine.submitter import Submitter
+from node.testing.signing import HashSigner, HeldSigners, verify_hash
+
+OLD, NEW = HashSigner(b"old"), HashSigner(b"new")
+
+
+class FixedClock:
+    def now(self) -> Instant:
+        return Instant(0, 1_000)
+
+
+class Desk:
+    """A submitter whose ledger names `key`, and what it handed in."""
+
+    def __init__(self, *held: HashSigner) -> None:
+        self.key: PublicKey | None = PublicKey(OLD.public_key)
+        self.handed: list[Transaction] = []
+        self.submitter = Submitter(
+            OrgId("a"),
+            Digest(bytes(32)),
+            HeldSigners(held),
+            FixedClock(),
+            key_in_force=lambda: self.key,
+            highest_nonce=lambda: -1,
+            hand_in=self._hand_in,
+        )
+
+    def submit(self) -> Transaction:
+        asyncio.run(self.submitter.submit("sharing", "register", b""))
+        return self.handed[-1]
+
+    async def _hand_in(self, transaction: Transaction) -> None:
+        self.handed.append(transaction)
+
+
+def signed_by(transaction: Transaction, signer: HashSigner) -> bool:
+    return verify_hash(signer.public_key, transaction_signing_bytes(transaction.body), transaction.signature)
+
+
+def test_the_key_that_the_ledger_names_signs():
+    desk = Desk(OLD, NEW)
+
+    before = desk.submit()
+    desk.key = PublicKey(NEW.public_key)
+    after = desk.submit()
+
+    assert signed_by(before, OLD)
+    assert signed_by(after, NEW)
+    assert after.body.nonce == before.body.nonce + 1
+
+
+def test_without_the_key_or_the_right_nothing_is_signed():
+    desk = Desk(OLD)
+
+    desk.key = PublicKey(NEW.public_key)
+    with pytest.raises(SubmissionRefused, match="does not hold it") as refused:
+        desk.submit()
+    assert refused.value.code == "no-key"
+    desk.key = None
+    with pytest.raises(SubmissionRefused, match="may not sign"):
+        desk.submit()
+    assert desk.handed == []
