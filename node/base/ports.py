@@ -115,11 +115,18 @@ class Store(Protocol):
         """Reads the chain."""
         ...
 
-    async def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> None:
-        """Write block, certificate, receipts and state in one transaction, synced before this returns.
+    async def commit(
+        self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes, *, durable: bool
+    ) -> None:
+        """Write block, certificate, receipts and state in one transaction.
 
-        Raises `OSError` when the disk refuses; then nothing of it is written.
+        A `durable` one is synced before this returns, with all before it; another may be lost with the power, never
+        in part and never before an older one. Raises `OSError` when the disk refuses; then nothing of it is written.
         """
+        ...
+
+    async def sync(self) -> None:
+        """Make durable all that was committed. Raises `OSError`."""
         ...
 
 

@@ -27,6 +27,7 @@ from node.engine.replica import (
     Send,
     Started,
     Submitted,
+    SyncBlocks,
     Tick,
 )
 
@@ -170,6 +171,8 @@ class Engine:
                 self._transport.send(peer, message)
             case CommitBlock():
                 return await self._commit(effect)
+            case SyncBlocks():
+                await self._store.sync()
             case PeerFault(peer, reason):
                 self._on_fault(peer, reason)
             case HeardFrom(peer, heard):
@@ -184,8 +187,9 @@ class Engine:
         return None
 
     async def _commit(self, effect: CommitBlock) -> Committed:
-        await self._store.commit(effect.certified, effect.receipts, effect.writes)
-        await self._vote_log.forget()
+        await self._store.commit(effect.certified, effect.receipts, effect.writes, durable=effect.durable)
+        if effect.durable:
+            await self._vote_log.forget()
         height = effect.certified.block.header.height
         for index, receipt in enumerate(effect.receipts):
             for waiter in self._finality.get(receipt.transaction, ()):

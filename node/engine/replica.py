@@ -51,6 +51,7 @@ from node.engine.replica_io import (
     Send,
     Started,
     Submitted,
+    SyncBlocks,
     Tick,
 )
 from node.engine.verified import VerifiedSignatures
@@ -73,6 +74,7 @@ __all__ = [
     "Send",
     "Started",
     "Submitted",
+    "SyncBlocks",
     "Tick",
 ]
 
@@ -113,7 +115,8 @@ class Replica:
         self._gossip = gossip.Gossip(org)
         self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
         self._heartbeat_at_ms: int | None = None
-        self._committing: CertifiedBlock | None = None
+        self._committing: CommitBlock | None = None
+        self._unsynced = False
         self._work_told = False
         self._queue: deque[_Inner] = deque()
         self._effects: list[Effect] = []
@@ -179,6 +182,11 @@ class Replica:
             case _:
                 assert_never(input)
         self._drain()
+        if self._committing is None and self._unsynced:
+            # The fetched row ended before its last block: what is there must be durable before anything is signed.
+            self._effects.append(SyncBlocks())
+            self._begin_height()
+            self._drain()
         if self._committing is None and not self._work_told and self._has_work():
             self._work_told = True
             self._queue.append(consensus.WorkAvailable())
@@ -198,13 +206,14 @@ class Replica:
 
     def _begin_height(self) -> None:
         head = self._head
+        self._unsynced = False
         self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
         self._queue.append(gossip.Advanced(head.height, head.digest))
 
     def _committed(self, height: Height) -> None:
-        certified, self._committing = self._committing, None
-        assert certified is not None, "asserted by step"
-        block = certified.block
+        commit, self._committing = self._committing, None
+        assert commit is not None, "asserted by step"
+        certified, block = commit.certified, commit.certified.block
         assert height == block.header.height, "the block that was handed out is the one on disk"
         self._head.advance(certified)
         self._heartbeat_at_ms = self._now.mono_ms + self._head.parameters.heartbeat_ms
@@ -212,7 +221,12 @@ class Replica:
         self._assembly.drop()
         self._queue.append(gossip.Wanted((), ()))
         self._queue.append(mempool.Committed(block.transactions, block.header.time_ms))
-        self._begin_height()
+        if commit.durable:
+            self._begin_height()
+        else:
+            self._unsynced = True
+            self._queue.append(consensus.Overtaken())
+            self._queue.append(gossip.Advanced(height, block.digest))
 
     def _tick(self) -> None:
         now_ms = self._now.mono_ms
@@ -337,7 +351,7 @@ class Replica:
                 self._execute(block, self._org)
             case consensus.Decide(block, certificate):
                 if self._committing is None:
-                    self._commit(self._head.execute(block), certificate)
+                    self._commit(self._head.execute(block), certificate, durable=True)
             case consensus.PeerFault(peer, reason):
                 self._effects.append(PeerFault(peer, reason))
             case _:
@@ -350,8 +364,8 @@ class Replica:
             case gossip.SendPending(peer, own_only):
                 for transaction in self._pending_of(self._org if own_only else None):
                     self._send(peer, transaction)
-            case gossip.Apply(peer, certified):
-                self._apply(peer, certified)
+            case gossip.Apply():
+                self._apply(effect)
             case gossip.PeerFault(peer, reason):
                 self._effects.append(PeerFault(peer, reason))
             case _:
@@ -405,23 +419,24 @@ class Replica:
             return
         self._queue.append(consensus.Executed(block))
 
-    def _apply(self, peer: OrgId, certified: CertifiedBlock) -> None:
+    def _apply(self, apply: gossip.Apply) -> None:
         if self._committing is not None:
             # Agreement was faster; the fetched block of this height is dropped when the own one is on disk.
             return
+        certified = apply.certified
         try:
             executed = self._head.check_certified(certified)
         except InvalidBlock as error:
-            self._queue.append(
-                gossip.BlockRefused(peer, f"its block {certified.block.header.height} is false: {error}")
-            )
+            reason = f"its block {certified.block.header.height} is false: {error}"
+            self._queue.append(gossip.BlockRefused(apply.peer, reason))
             return
-        self._commit(executed, certified.certificate)
+        self._commit(executed, certified.certificate, durable=not apply.followed)
 
-    def _commit(self, executed: Executed, certificate: Certificate) -> None:
+    def _commit(self, executed: Executed, certificate: Certificate, *, durable: bool) -> None:
         assert self._committing is None, "one block at a time"
-        self._committing = CertifiedBlock(executed.block, certificate)
-        self._effects.append(CommitBlock(self._committing, executed.receipts, executed.writes))
+        certified = CertifiedBlock(executed.block, certificate)
+        self._committing = CommitBlock(certified, executed.receipts, executed.writes, durable)
+        self._effects.append(self._committing)
 
 
 def _is_due(moment_ms: int | None, now_ms: int) -> bool:

@@ -66,11 +66,18 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class CommitBlock:
-    """Write the block, its receipts and its writes in one transaction, synced; then give `Committed`."""
+    """Write the block, its receipts and its writes in one transaction; then give `Committed`."""
 
     certified: CertifiedBlock
     receipts: tuple[Receipt, ...]
     writes: Writes
+    durable: bool
+    """Whether to sync it. Not in the middle of a fetched row: nothing is signed before the row's end is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncBlocks:
+    """Make the committed blocks durable before any later effect: a fetched row ended before its last block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,4 +112,4 @@ class HeardFrom:
     heard: Heard
 
 
-Effect = AppendVotes | Send | CommitBlock | PeerFault | Admitted | Refused | HeardFrom
+Effect = AppendVotes | Send | CommitBlock | SyncBlocks | PeerFault | Admitted | Refused | HeardFrom

@@ -44,6 +44,7 @@ from node.core.consensus.inputs import (
     ConsensusMessage,
     Executed,
     Input,
+    Overtaken,
     PeerLinked,
     Received,
     Restored,
@@ -115,6 +116,9 @@ class Consensus:
                 self._restore(messages)
             case Received(peer, message):
                 self._receive(peer, message)
+            case Overtaken():
+                self._agreement.decided = True
+                self._agreement.deadline_ms = None
             case WorkAvailable():
                 self._on_work()
             case Built(round_, block):

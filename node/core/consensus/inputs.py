@@ -35,6 +35,11 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Overtaken:
+    """This height is final without this machine: until the next `StartHeight` it says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkAvailable:
     """This member knows a reason for a block: a valid transaction, a due heartbeat, a due deadline."""
 
@@ -66,7 +71,7 @@ class Tick:
     """`wake_at` has come."""
 
 
-Input = StartHeight | Restored | Received | WorkAvailable | Built | Executed | PeerLinked | Tick
+Input = StartHeight | Restored | Received | Overtaken | WorkAvailable | Built | Executed | PeerLinked | Tick
 
 
 def height_of(message: ConsensusMessage) -> Height:

@@ -1,7 +1,8 @@
-"""Whom to ask for blocks, and which fetched block comes next. Bounded: one request out, one answer held.
+"""Whom to ask for blocks, and which fetched block comes next. Bounded: one request out, two answers held.
 
-A peer that answers wrongly, not at all, or that lowers its tip is shunned for a while and another is asked
-(CVE-2025-24371: a peer that lowers its height must not hold the catch-up for ever).
+The next request goes out while the last answer is being applied, to the next peer in order. A peer that answers
+wrongly, not at all, or that lowers its tip is shunned for a while and another is asked (CVE-2025-24371: a peer that
+lowers its height must not hold the catch-up for ever).
 """
 
 from collections import deque
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from node.base.types import BlocksRequest, BlocksResponse, CertifiedBlock, Height, OrgId, Tip
 
 BLOCKS_PER_REQUEST_MAX = 64
+ANSWERS_HELD_MAX = 2
 ANSWER_MS_MAX = 3_000
 """A peer that has not answered by then is asked nothing for a while."""
 SHUN_MS = 10_000
@@ -24,6 +26,23 @@ class _Asked:
     until_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Blocks of one peer, ascending without a gap; never empty."""
+
+    peer: OrgId
+    blocks: deque[CertifiedBlock]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The block after the own head, from whom it came, and whether the block after it is held, too."""
+
+    peer: OrgId
+    certified: CertifiedBlock
+    followed: bool
+
+
 class CatchUp:
     """Knows the peers' tips and fetches what this member lacks."""
 
@@ -33,18 +52,18 @@ class CatchUp:
         self._shunned_until_ms: dict[OrgId, int] = {}
         self._asked: _Asked | None = None
         self._behind_since_ms: int | None = None
-        self._fetched: deque[CertifiedBlock] = deque()
-        self._fetched_from: OrgId | None = None
+        self._answers: deque[_Answer] = deque()
         self._last_peer: OrgId | None = None
 
     @property
     def wake_at(self) -> int | None:
         """When `next_request` should be asked again though nothing arrived."""
-        moments = [] if self._asked is None else [self._asked.until_ms]
-        if self._asked is None and not self._fetched:
-            ahead = [org for org, tip in self.tips.items() if tip.height > self.height]
-            moments.extend(max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead)
-        return min(moments, default=None)
+        if self._asked is not None:
+            return self._asked.until_ms
+        if self._answers:
+            return None
+        ahead = [org for org, tip in self.tips.items() if tip.height > self.height]
+        return min((max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead), default=None)
 
     def take_tip(self, peer: OrgId, tip: Tip, now_ms: int) -> str | None:
         """Note the tip; returns the reason why the peer is not believed, if it is not."""
@@ -67,8 +86,13 @@ class CatchUp:
     def advance(self, height: Height, now_ms: int) -> None:
         """The own chain has grown, by agreement or by a fetched block."""
         self.height = height
-        while self._fetched and self._fetched[0].block.header.height <= height:
-            self._fetched.popleft()
+        while self._answers and self._answers[0].blocks[0].block.header.height <= height:
+            self._answers[0].blocks.popleft()
+            if not self._answers[0].blocks:
+                self._answers.popleft()
+        if self._asked is not None:
+            # While blocks are applied nobody looks whether the next answer is there; the peer's time begins anew.
+            self._asked = _Asked(self._asked.peer, self._asked.request, now_ms + ANSWER_MS_MAX)
         self._behind_since_ms = None
         self._note_behind(now_ms)
 
@@ -85,23 +109,23 @@ class CatchUp:
             return (
                 f"answered a request for blocks from {response.start} on with {len(heights)} blocks that are not those"
             )
-        self._fetched = deque(certified for certified in response.blocks if certified.block.header.height > self.height)
-        self._fetched_from = peer
+        new = deque(certified for certified in response.blocks if certified.block.header.height > self._held_height)
+        if new:
+            self._answers.append(_Answer(peer, new))
         return None
 
-    def next_block(self) -> tuple[OrgId, CertifiedBlock] | None:
+    def next_block(self) -> Fetched | None:
         """The fetched block that follows the own head."""
-        if not self._fetched or self._fetched_from is None:
+        if not self._answers or self._answers[0].blocks[0].block.header.height != self.height + 1:
             return None
-        if self._fetched[0].block.header.height != self.height + 1:
-            return None
-        return self._fetched_from, self._fetched[0]
+        first = self._answers[0]
+        return Fetched(first.peer, first.blocks[0], len(first.blocks) + len(self._answers) > 2)
 
     def refuse(self, peer: OrgId, now_ms: int) -> None:
-        """A block from the peer was not true: drop the rest of its answer, ask another."""
+        """A block from the peer was not true: drop what is held, ask another from there on."""
+        self._answers.clear()
+        self._asked = None
         self._shun(peer, now_ms)
-        if self._fetched_from == peer:
-            self._fetched.clear()
 
     def give_up(self, now_ms: int) -> OrgId | None:
         """The peer that has not answered in time, if there is one; it is asked nothing for a while."""
@@ -112,23 +136,29 @@ class CatchUp:
         return silent
 
     def next_request(self, now_ms: int) -> tuple[OrgId, BlocksRequest] | None:
-        """Whom to ask for what now; None when there is nothing to ask, or an answer is still awaited."""
-        if self._asked is not None or self._fetched:
+        """Whom to ask for what now; None when there is nothing to ask, or enough is held or awaited."""
+        if self._asked is not None or len(self._answers) >= ANSWERS_HELD_MAX:
             return None
         peer = self._choose(now_ms)
         if peer is None:
             return None
-        count = min(BLOCKS_PER_REQUEST_MAX, self.tips[peer].height - self.height)
-        request = BlocksRequest(Height(self.height + 1), count)
+        held = self._held_height
+        request = BlocksRequest(Height(held + 1), min(BLOCKS_PER_REQUEST_MAX, self.tips[peer].height - held))
         self._asked = _Asked(peer, request, now_ms + ANSWER_MS_MAX)
         self._last_peer = peer
         return peer, request
 
+    @property
+    def _held_height(self) -> Height:
+        """The height of the last block that is committed or fetched."""
+        return self._answers[-1].blocks[-1].block.header.height if self._answers else self.height
+
     def _choose(self, now_ms: int) -> OrgId | None:
+        held = self._held_height
         able = [
             org
             for org, tip in self.tips.items()
-            if tip.height > self.height and self._due_ms(org) <= now_ms and self._shunned_until_ms.get(org, 0) <= now_ms
+            if tip.height > held and self._due_ms(org) <= now_ms and self._shunned_until_ms.get(org, 0) <= now_ms
         ]
         # The next one in order after the last asked: a peer that lies costs each turn once.
         last = self._last_peer

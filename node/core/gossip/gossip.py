@@ -123,6 +123,8 @@ class Apply:
 
     peer: OrgId
     certified: CertifiedBlock
+    followed: bool
+    """Whether the block after it is fetched already, so that this one need not be durable by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,16 +203,17 @@ class Gossip:
         bodies = self._bodies.next_request(self._links, now.mono_ms)
         if bodies is not None:
             effects.append(Send(*bodies))
-        found = self._catch_up.next_block()
-        if found is not None and self._applying != found[1].block.header.height:
-            self._applying = found[1].block.header.height
-            effects.append(Apply(*found))
         silent = self._catch_up.give_up(now.mono_ms)
         if silent is not None:
             effects.append(PeerFault(silent, "did not answer a request for blocks"))
+        # The next request goes out before the last answer is applied.
         request = self._catch_up.next_request(now.mono_ms)
         if request is not None:
             effects.append(Send(*request))
+        found = self._catch_up.next_block()
+        if found is not None and self._applying != found.certified.block.header.height:
+            self._applying = found.certified.block.header.height
+            effects.append(Apply(found.peer, found.certified, found.followed))
         return effects
 
     def _advance(self, tip: Tip, now: Instant) -> list[Effect]:

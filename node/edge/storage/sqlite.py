@@ -49,7 +49,7 @@ _Statement = tuple[str, Sequence[tuple[Any, ...]] | None]
 class SqliteStore:
     """Implements the port `Store`. Made by `open`; one per database at a time."""
 
-    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: SqliteReader) -> None:
+    def __init__(self, path: Path, writer: "_Writer", reader: SqliteReader) -> None:
         self._path = path
         self._writer = writer
         self._reader = reader
@@ -83,17 +83,28 @@ class SqliteStore:
         """Reads the chain."""
         return self._reader
 
-    async def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> None:
-        """Write block, certificate, receipts and state in one transaction, synced before this returns.
+    async def commit(
+        self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes, *, durable: bool = True
+    ) -> None:
+        """Write block, certificate, receipts and state in one transaction.
 
-        Raises `StoreError` when the disk refuses; then nothing of it is written. A cancelled caller leaves no half:
-        what was begun is finished.
+        A `durable` one is synced before this returns, with all before it; another may be lost with the power, never
+        in part and never before an older one. Raises `StoreError` when the disk refuses; then nothing of it is
+        written. A cancelled caller leaves no half: what was begun is finished.
         """
-        await asyncio.shield(asyncio.ensure_future(self._commit(_block_statements(certified, receipts, writes))))
+        await self._write(_block_statements(certified, receipts, writes), durable=durable)
 
-    async def _commit(self, statements: Sequence[_Statement]) -> None:
+    async def sync(self) -> None:
+        """Make durable all that was committed. Raises `StoreError`."""
+        # SQLite syncs its log with a transaction that writes; this one changes nothing.
+        await self._write([("UPDATE meta SET value = value WHERE key = ?", [("schema",)])], durable=True)
+
+    async def _write(self, statements: Sequence[_Statement], *, durable: bool) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable)))
+
+    async def _in_turn(self, statements: Sequence[_Statement], durable: bool) -> None:
         async with self._writing:
-            await _in_one_transaction(self._path, self._writer, statements)
+            await self._writer.transaction(self._path, statements, durable=durable)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -110,9 +121,46 @@ class SqliteStore:
         await self.close()
 
 
-async def _connected(path: Path) -> aiosqlite.Connection:
+class _Writer(aiosqlite.Connection):
+    """The writing connection. A transaction is one way to its thread and back, not one for each statement."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(lambda: sqlite3.connect(path, isolation_level=None, timeout=WAIT_S), iter_chunk_size=64)
+        self._synced = True
+
+    async def transaction(self, path: Path, statements: Sequence[_Statement], *, durable: bool) -> None:
+        """All statements or none. Raises `StoreError`."""
+        try:
+            await self._execute(self._run, statements, durable)  # type: ignore[no-untyped-call]
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error
+
+    def _run(self, statements: Sequence[_Statement], durable: bool) -> None:
+        connection = self._conn
+        if durable != self._synced:
+            # In WAL mode NORMAL leaves out the sync after a commit and nothing else: the order of commits holds, and
+            # the next FULL one makes those before it durable, too.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._synced = durable
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement, rows in statements:
+                if rows is None:
+                    connection.execute(statement)
+                elif rows:
+                    connection.executemany(statement, rows)
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            # SQLite has rolled back by itself after most troubles of the disk, and then refuses this.
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+async def _connected(path: Path) -> _Writer:
     try:
-        writer = await aiosqlite.connect(path, isolation_level=None, timeout=WAIT_S)
+        writer = _Writer(path)
+        await writer
     except sqlite3.Error as error:
         raise StoreError(f"cannot open {path} ({error}): check the folder's owner and the disk") from error
     try:
@@ -133,12 +181,12 @@ async def _is_empty(path: Path, writer: aiosqlite.Connection) -> bool:
     return row is not None and row[0] == 0
 
 
-async def _create(path: Path, writer: aiosqlite.Connection, chain: Digest, founding: Writes) -> None:
+async def _create(path: Path, writer: _Writer, chain: Digest, founding: Writes) -> None:
     """All tables and the genesis state, at once or not at all."""
     statements: list[_Statement] = [(table, None) for table in _TABLES]
     statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain)]))
     statements.extend(_writes_statements(founding))
-    await _in_one_transaction(path, writer, statements)
+    await writer.transaction(path, statements, durable=True)
 
 
 def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> list[_Statement]:
@@ -172,19 +220,3 @@ def _writes_statements(writes: Writes) -> list[_Statement]:
             [(path, node) for path, node in writes.nodes if node is not None],
         ),
     ]
-
-
-async def _in_one_transaction(path: Path, writer: aiosqlite.Connection, statements: Sequence[_Statement]) -> None:
-    try:
-        await writer.execute("BEGIN IMMEDIATE")
-        for statement, rows in statements:
-            if rows is None:
-                await writer.execute(statement)
-            elif rows:
-                await writer.executemany(statement, rows)
-        await writer.execute("COMMIT")
-    except sqlite3.Error as error:
-        # SQLite has rolled back by itself after most troubles of the disk, and then refuses this.
-        with suppress(sqlite3.Error):
-            await writer.execute("ROLLBACK")
-        raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error

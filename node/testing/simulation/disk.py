@@ -1,7 +1,8 @@
 """What a member has on disk: its chain, its state, its vote log. Survives the member's crashes.
 
 Implements the reading ports. The crash rules are those of the real store: a commit is whole or not there; an append
-to the vote log that a crash interrupts leaves a part of its entries; `forget` is not synced and may be undone.
+to the vote log that a crash interrupts leaves a part of its entries; `forget` is not synced and may be undone; of
+the commits that are not durable yet, a crash takes some of the last.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ class Disk:
         self._forgotten: list[bytes] = []
         self._blocks: list[CertifiedBlock] = []
         self._receipts: list[tuple[Receipt, ...]] = []
+        self._undo: list[Writes] = []
+        """What takes each commit back that is not durable, in their order."""
 
     def height(self) -> Height:
         """The height of the last committed block."""
@@ -44,12 +47,26 @@ class Disk:
                     return TransactionRecord(Height(height), index, receipt)
         return None
 
-    def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> None:
+    @property
+    def is_synced(self) -> bool:
+        """Whether no crash can take a committed block."""
+        return not self._undo
+
+    def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes, *, durable: bool) -> None:
         """Write a block and what it does, whole."""
         assert certified.block.header.height == self.height() + 1, "each height is written once, in order"
+        if durable:
+            self.sync()
+        else:
+            before = tuple((key, self.state.get(key)) for key, _ in writes.state)
+            self._undo.append(Writes(before, tuple((path, self.state.node(path)) for path, _ in writes.nodes)))
         self._blocks.append(certified)
         self._receipts.append(tuple(receipts))
         self.state.apply(writes)
+
+    def sync(self) -> None:
+        """Make all commits durable."""
+        self._undo = []
 
     def append(self, entries: Sequence[bytes]) -> None:
         """Write and sync entries of the vote log."""
@@ -65,3 +82,8 @@ class Disk:
         if self._forgotten and rng.random() < 0.5:
             self.votes = self._forgotten + self.votes
         self._forgotten = []
+        for _ in range(rng.randint(0, len(self._undo))):
+            self.state.apply(self._undo.pop())
+            self._blocks.pop()
+            self._receipts.pop()
+        self._undo = []

@@ -15,6 +15,7 @@ from node.engine.replica import (
     Replica,
     Send,
     Started,
+    SyncBlocks,
     Tick,
 )
 from node.testing.signing import HeldSigners
@@ -138,8 +139,11 @@ class Member:
                 self._send(self.org, peer, message)
             case CommitBlock():
                 self._commit(effect)
-                self.disk.forget()
+                if effect.durable:
+                    self.disk.forget()
                 return [Committed(effect.certified.block.header.height)]
+            case SyncBlocks():
+                self.disk.sync()
             case PeerFault():
                 self.faults_seen.append(effect)
             case _:
@@ -147,10 +151,11 @@ class Member:
         return []
 
     def _append(self, entries: tuple[bytes, ...]) -> None:
+        require(self.disk.is_synced, f"{self.org} signs on a block that a loss of power could take")
         self.disk.append(entries)
         for entry in entries:
             self._checkers.persisted(self.org, entry)
 
     def _commit(self, effect: CommitBlock) -> None:
-        self.disk.commit(effect.certified, effect.receipts, effect.writes)
+        self.disk.commit(effect.certified, effect.receipts, effect.writes, durable=effect.durable)
         self._checkers.committed(self.org, effect.certified, self.disk)

@@ -99,9 +99,9 @@ def test_fetched_blocks_are_applied_one_after_the_other():
     again = machine.step(gossip.Tick(), now=at(21))
     second = machine.step(gossip.Advanced(Height(1), HEAD), now=at(30))
 
-    assert first == [gossip.Apply(A, one)]
+    assert first == [gossip.Apply(A, one, followed=True)]
     assert again == []
-    assert second == [gossip.Apply(A, two)]
+    assert second == [gossip.Apply(A, two, followed=True)]
 
 
 def test_a_block_that_agreement_brought_first_is_not_applied_again():
@@ -114,7 +114,7 @@ def test_a_block_that_agreement_brought_first_is_not_applied_again():
     effects = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), (one, two, three))), now=at(20))
     later = machine.step(gossip.Advanced(Height(3), HEAD), now=at(30))
 
-    assert effects == [gossip.Apply(A, two)]
+    assert effects == [gossip.Apply(A, two, followed=True)]
     assert not any(isinstance(effect, gossip.Apply) for effect in later)
 
 
@@ -276,3 +276,53 @@ def test_blocks_in_a_quick_row_are_told_of_once_and_the_last_one_surely():
     assert second == third == []
     assert wake_at == 1_000 + TIP_INTERVAL_MS
     assert late == [(A, 3), (B, 3)]
+
+
+def test_the_next_row_is_asked_of_another_peer_while_the_last_is_applied_and_two_are_held_at_most():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(9)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(9)), now=at(10))
+
+    first = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), blocks(1, 3))), now=at(20))
+    second = machine.step(gossip.BlocksReceived(B, BlocksResponse(Height(4), blocks(4, 3))), now=at(21))
+    row = [machine.step(gossip.Advanced(Height(height), HEAD), now=at(30 + height)) for height in range(1, 7)]
+
+    assert first == [
+        gossip.Send(B, BlocksRequest(Height(4), 6)),
+        gossip.Apply(A, blocks(1, 1)[0], followed=True),
+    ]
+    assert requests(second) == []
+    applied = [effect for effects in row for effect in effects if isinstance(effect, gossip.Apply)]
+    assert [(apply.peer, apply.certified.block.header.height, apply.followed) for apply in applied] == [
+        (A, 2, True),
+        (A, 3, True),
+        (B, 4, True),
+        (B, 5, True),
+        (B, 6, False),
+    ]
+    assert [requests(effects) for effects in row] == [[], [], [(A, BlocksRequest(Height(7), 3))], [], [], []]
+
+
+def test_after_a_false_block_everything_fetched_after_it_is_fetched_anew():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(9)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(9)), now=at(10))
+    machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), blocks(1, 3))), now=at(20))
+    machine.step(gossip.Advanced(Height(1), HEAD), now=at(21))
+
+    effects = machine.step(gossip.BlockRefused(A, "false"), now=at(22))
+    late = machine.step(gossip.BlocksReceived(B, BlocksResponse(Height(4), blocks(4, 3))), now=at(23))
+
+    assert requests(effects) == [(B, BlocksRequest(Height(2), 8))]
+    assert late == []
+
+
+def test_time_spent_on_applying_is_not_held_against_the_peer_that_is_asked():
+    machine = linked(A)
+    machine.step(gossip.TipReceived(A, tip(9)), now=at(10))
+    machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), blocks(1, 3))), now=at(20))
+
+    machine.step(gossip.Advanced(Height(1), HEAD), now=at(ANSWER_MS_MAX))
+
+    assert faults(machine.step(gossip.Tick(), now=at(ANSWER_MS_MAX + 100))) == []
+    assert faults(machine.step(gossip.Tick(), now=at(2 * ANSWER_MS_MAX))) == [A]

@@ -292,3 +292,18 @@ def test_a_flip_in_the_file_itself_is_found(copy: Path, image: tuple[bytes, Foun
         copy.write_bytes(whole[:middle] + bytes((whole[middle] ^ 0x80,)) + whole[middle + 1 :])
         assert 1 <= broken(copy, founding.genesis).height <= BLOCKS
     assert found > BLOCKS
+
+
+async def test_commits_that_are_not_durable_are_read_at_once_and_survive_together_with_the_next_durable_one(
+    tmp_path: Path,
+) -> None:
+    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
+    async with await open_store(path, chain.founding) as store:
+        for durable in (True, False, False, True, False):
+            executed = chain.extend()
+            await store.commit(chain.certified[-1], executed.receipts, executed.writes, durable=durable)
+            assert store.chain.height() == chain.height
+        await store.sync()
+    reader = SqliteReader(path)
+    assert verify_chain(chain.founding.genesis, reader, verify_hash).height == 5
+    reader.close()

@@ -69,7 +69,7 @@ def test_a_network_of_one_decides_alone():
     commit = effects[-1]
     assert isinstance(commit, CommitBlock)
     assert any(isinstance(effect, AppendVotes) for effect in effects[:-1])
-    disk.commit(commit.certified, commit.receipts, commit.writes)
+    disk.commit(commit.certified, commit.receipts, commit.writes, durable=commit.durable)
     replica.step(Committed(Height(1)), now=NOW)
     assert (replica.height, replica.head_digest, replica.pending) == (1, commit.certified.block.digest, 0)
     assert replica.state_root == commit.certified.block.header.state_root
@@ -84,7 +84,7 @@ def test_height_head_and_state_root_are_of_one_block_while_the_next_is_being_wri
     commit = replica.step(Submitted(registration(founded)), now=NOW)[-1]
     assert isinstance(commit, CommitBlock)
 
-    disk.commit(commit.certified, commit.receipts, commit.writes)
+    disk.commit(commit.certified, commit.receipts, commit.writes, durable=commit.durable)
 
     assert (replica.height, replica.head_digest, replica.state_root) == before
     again = make(founded, disk)
