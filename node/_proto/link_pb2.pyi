@@ -27,10 +27,12 @@ class Frame(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., messages: _Optional[_Union[Messages, _Mapping]] = ..., request: _Optional[_Union[Request, _Mapping]] = ..., credit: _Optional[_Union[Credit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ...) -> None: ...
 
 class Messages(_message.Message):
-    __slots__ = ("bodies",)
+    __slots__ = ("bodies", "sent_ms")
     BODIES_FIELD_NUMBER: _ClassVar[int]
+    SENT_MS_FIELD_NUMBER: _ClassVar[int]
     bodies: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, bodies: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    sent_ms: int
+    def __init__(self, bodies: _Optional[_Iterable[bytes]] = ..., sent_ms: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("version", "chain", "org", "instance")

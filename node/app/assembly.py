@@ -16,6 +16,7 @@ from node.app.backend import Backend
 from node.app.commitments import kept
 from node.app.members import LedgerMembers
 from node.app.settings import Folder
+from node.app.standing import Linked, Standing
 from node.base.crypto import verify
 from node.base.ports import BulkServer, OnLink, OnMessage, Transport
 from node.base.types import Digest, Genesis, Height, OrgId, chain_id
@@ -33,8 +34,8 @@ from node.ledger.system import nonce_window
 log = structlog.get_logger()
 
 
-class RunningTransport(Transport, Protocol):
-    """A transport with a beginning and an end."""
+class RunningTransport(Transport, Linked, Protocol):
+    """A transport with a beginning and an end, that tells how its links are."""
 
     async def start(self) -> None:
         """Listen and begin to dial."""
@@ -177,19 +178,25 @@ class MemberNode:
             behind=self._is_behind,
             egress=self._egress,
         )
-        self.backend = Backend(
+        standing = Standing(
             self.org,
             self._genesis.body.name,
             self.chain,
+            self._keys,
+            engine=self.engine,
+            transport=self.transport,
+            training=self.training,
+            members=members.orgs,
+        )
+        self.backend = Backend(
             self._folder,
+            standing,
             engine=self.engine,
             store=self.store,
-            transport=self.transport,
             submitter=self.submitter,
             learner=learner,
             training=self.training,
             entropy=entropy,
-            members=members.orgs,
         )
 
     def _link_changed(self, peer: OrgId, up: bool) -> None:

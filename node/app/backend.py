@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import node
 from node.api import BlockOutcome, OperatorRefusal, Outcome
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.settings import Folder
+from node.app.standing import Standing
 from node.base.codec import decode, encode
-from node.base.ports import Entropy, Learner, LearnerError, Store, Transport
-from node.base.types import Digest, Height, OrgId
-from node.edge.telemetry import resident_mb
+from node.base.ports import Entropy, Learner, LearnerError, Store
+from node.base.types import Digest, Height
 from node.engine.loop import Engine, SubmissionRefused
 from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
@@ -32,32 +30,24 @@ class Backend:
 
     def __init__(
         self,
-        org: OrgId,
-        network: str,
-        chain: Digest,
         folder: Folder,
+        standing: Standing,
         *,
         engine: Engine,
         store: Store,
-        transport: Transport,
         submitter: Submitter,
         learner: Learner,
         training: TrainingEngine,
         entropy: Entropy,
-        members: Callable[[], tuple[OrgId, ...]],
     ) -> None:
-        self._org = org
-        self._network = network
-        self._chain = chain
         self._folder = folder
+        self._standing = standing
         self._engine = engine
         self._store = store
-        self._transport = transport
         self._submitter = submitter
         self._learner = learner
         self._training = training
         self._entropy = entropy
-        self._members = members
         self._followers: set[asyncio.Queue[Height]] = set()
 
     def committed(self, height: Height) -> None:
@@ -70,36 +60,7 @@ class Backend:
 
     def status(self) -> dict[str, Any]:
         """What `lepton status --json` prints."""
-        replica = self._engine.replica
-        connected = self._transport.connected()
-        peers = [
-            {
-                "org": org,
-                "connected": org in connected,
-                "height": tip.height if (tip := replica.tips.get(org)) is not None else None,
-            }
-            for org in self._members()
-            if org != self._org
-        ]
-        training = self._training.status
-        return {
-            "org": self._org,
-            "network": self._network,
-            "chain": self._chain.hex(),
-            "height": replica.height,
-            "head_digest": replica.head_digest.hex(),
-            "state_root": replica.state_root.hex(),
-            "round": replica.round,
-            "pending": replica.pending,
-            "job": training.job.hex() if training.job is not None else None,
-            "training_round": training.training_round,
-            "phase": training.phase,
-            "loss": training.loss,
-            "peers": peers,
-            "memory_mb": resident_mb(),
-            "pid": os.getpid(),
-            "version": node.__version__,
-        }
+        return self._standing.read()
 
     def jobs(self, job_id: bytes | None) -> list[dict[str, Any]]:
         """All training jobs, or the one with this id. Raises `OperatorRefusal` for an unknown id."""

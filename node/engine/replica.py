@@ -143,6 +143,16 @@ class Replica:
         return self._consensus.round
 
     @property
+    def standing(self) -> consensus.Standing | None:
+        """Where agreement on the next block stands."""
+        return self._consensus.standing
+
+    @property
+    def head_time_ms(self) -> int:
+        """The time of the last committed block; the genesis's at height 0."""
+        return self._head.time_ms
+
+    @property
     def tips(self) -> Mapping[OrgId, Tip]:
         """What each linked peer last said of its chain."""
         return self._gossip.tips

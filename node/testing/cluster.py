@@ -42,7 +42,7 @@ from node.base.types import (
 )
 from node.edge.storage import FileVoteLog, KeyName, MemberKeys, draft_genesis, held_key, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
-from node.edge.transport import free_port
+from node.edge.transport import LinkHealth, Traffic, TransportHealth, free_port
 from node.engine.training import EgressPolicy
 from node.testing.network import MemoryNetwork, MemoryTransport, Shaped
 
@@ -248,6 +248,16 @@ class _MemoryLinks:
     def connected(self) -> frozenset[OrgId]:
         return self._joined.connected() if self._inner is not None else frozenset()
 
+    def health(self) -> TransportHealth:
+        """Who is linked; nobody dials, and bytes are counted by the network."""
+        up = self.connected()
+        links = (
+            LinkHealth(org, org in up, org in up, None, None, None, None, None, {}, Traffic())
+            for org in self._wiring.members.orgs()
+            if org != self._org
+        )
+        return TransportHealth(0, 0, {}, tuple(links))
+
 
 class _Cut(Shaped):
     """A member's transport with some traffic refused, from start to close."""
@@ -261,3 +271,7 @@ class _Cut(Shaped):
 
     async def close(self) -> None:
         await self._running.close()
+
+    def health(self) -> TransportHealth:
+        """The real one's."""
+        return self._running.health()

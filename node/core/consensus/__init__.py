@@ -1,7 +1,8 @@
 """Agreement on the next block: QBFT (Moniz, arXiv 2002.03613), one instance per height, as a pure `step`.
 
 `consensus` the machine; `inputs` and `effects` what goes in and comes out; `pen` what this member signs and never
-signs twice; `votes` what the others signed, bounded; `justification` the checks of proposals.
+signs twice; `votes` what the others signed, bounded; `justification` the checks of proposals; `standing` what an
+operator is told.
 """
 
 from node.core.consensus.consensus import ROUND_MAX, Consensus
@@ -30,6 +31,7 @@ from node.core.consensus.inputs import (
     WorkAvailable,
     height_of,
 )
+from node.core.consensus.standing import Standing
 
 __all__ = [
     "ROUND_MAX",
@@ -51,6 +53,7 @@ __all__ = [
     "Received",
     "Restored",
     "SendTo",
+    "Standing",
     "StartHeight",
     "Tick",
     "WorkAvailable",

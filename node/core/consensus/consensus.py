@@ -61,6 +61,7 @@ from node.core.consensus.justification import (
     choose,
 )
 from node.core.consensus.pen import Pen, Signed
+from node.core.consensus.standing import Standing, standing
 
 ROUND_MAX = 1 << 32
 """Rounds above are refused: no honest member comes there, and a round above it still fits every field."""
@@ -98,6 +99,11 @@ class Consensus:
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
         return None if self._at is None else self._at.deadline_ms
+
+    @property
+    def standing(self) -> Standing | None:
+        """What this member knows of the height; None before the first `StartHeight`."""
+        return None if self._at is None else standing(self._at)
 
     @property
     def kept(self) -> int:

@@ -22,6 +22,10 @@ class VoteBook:
         """The member's vote in the round."""
         return self._votes.get(org, {}).get(round_)
 
+    def rounds_by(self, org: OrgId) -> tuple[int, ...]:
+        """The rounds of the member's votes."""
+        return tuple(self._votes.get(org, {}))
+
     def add(self, vote: Vote) -> None:
         """Keep a vote; of more rounds than are kept, the lowest goes."""
         rounds = self._votes.setdefault(vote.org, {})

@@ -13,6 +13,7 @@ from node.edge.transport.limits import (
     QUEUE_BYTES_MAX,
     QUEUE_MESSAGES_MAX,
 )
+from node.edge.transport.report import Report, wall_ms
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
 from node.edge.transport.wire import Piece
@@ -21,8 +22,9 @@ from node.edge.transport.wire import Piece
 class ControlSession(Session):
     """Sends without ever blocking; a peer that falls behind by more than the queue is cut."""
 
-    def __init__(self, link: Link, stream: FrameStream, on_message: OnMessage) -> None:
+    def __init__(self, link: Link, stream: FrameStream, on_message: OnMessage, report: Report) -> None:
         super().__init__(link, stream)
+        self._report = report
         self._on_message = on_message
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -47,6 +49,7 @@ class ControlSession(Session):
                 f"{len(bodies)} messages of {size} bytes in one frame, "
                 f"{MESSAGES_PER_FRAME_MAX} and {CONTROL_MESSAGE_BYTES_MAX} are allowed"
             )
+        self._report.clock(self.link.peer, frame.messages.sent_ms)
         for body in bodies:
             self._on_message(self.link.peer, body)
 
@@ -55,7 +58,7 @@ class ControlSession(Session):
             await self._work.wait()
             self._work.clear()
             while self._queue:
-                await self._stream.write(Frame(messages=Messages(bodies=self._take())))
+                await self._stream.write(Frame(messages=Messages(bodies=self._take(), sent_ms=wall_ms())))
 
     def _take(self) -> list[bytes]:
         """What goes into the next frame. A frame costs far more than a small message in it."""

@@ -42,6 +42,8 @@ class Dialler(Generic[S]):
         self._lane = lane
         self._report = report
         self._until_wanted = until_wanted
+        self.calls = 0
+        """Under way now: 0 or 1."""
 
     async def run(self) -> None:
         """For ever; the caller cancels it."""
@@ -65,6 +67,7 @@ class Dialler(Generic[S]):
             return
         credentials = channel_credentials(self._identity, certificate)
         async with grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS) as channel:
+            self.calls += 1
             call = channel.stream_stream(f"/{SERVICE}/{self._lane.purpose.value}")(metadata=claim(self._identity))
             try:
                 ended = await self._use(call, certificate)
@@ -73,6 +76,7 @@ class Dialler(Generic[S]):
             finally:
                 # grpc.aio leaks calls that are left to the collector (grpc#43462).
                 call.cancel()
+                self.calls -= 1
         self._report.ended(self._lane.peer, self._lane.purpose, ended)
 
     async def _use(self, call: Any, certificate: bytes) -> LinkError:

@@ -1,6 +1,7 @@
 """What the transport tells about itself: refused connections, cut links, bytes."""
 
 import enum
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import structlog
 from node.base.ports import LinkError
 from node.base.types import OrgId
 from node.edge.transport.errors import PeerBroke, PeerTooSlow
+from node.edge.transport.readings import PeerReadings
 
 log = structlog.get_logger("node.edge.transport")
 
@@ -74,10 +76,14 @@ class Report:
         self._log = log.bind(org=own)
         self._on_refused = on_refused
         self._bytes: Counter[tuple[OrgId, Purpose, bool]] = Counter()
+        self._peers: dict[OrgId, PeerReadings] = {}
 
     def refuse(self, refusal: Refusal) -> None:
         """Count the refusal and log it by name."""
         self.refused[refusal.kind] += 1
+        if refusal.holder is not None:
+            # Only who is proven: names that strangers claim have no end.
+            self.of(refusal.holder).refused[refusal.kind.value] += 1
         self._log.warning(
             "refused",
             kind=refusal.kind.value,
@@ -90,6 +96,10 @@ class Report:
 
     def link(self, peer: OrgId, purpose: Purpose, up: bool) -> None:
         """Log that a link came up or went down."""
+        if purpose is Purpose.CONTROL:
+            readings = self.of(peer)
+            readings.changed_s = time.monotonic()
+            readings.failure = None if up else readings.failure
         self._log.info("link up" if up else "link down", peer=peer, purpose=purpose.value.lower())
 
     def ended(self, peer: OrgId, purpose: Purpose, reason: LinkError) -> None:
@@ -100,6 +110,8 @@ class Report:
             self.refuse(Refusal(RefusalKind.TOO_SLOW, peer, peer, str(reason)))
         else:
             self._log.debug("stream ended", peer=peer, purpose=purpose.value.lower(), reason=str(reason))
+        if purpose is Purpose.CONTROL:
+            self.of(peer).failure = str(reason)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Log a failure of our own code with its trace."""
@@ -108,6 +120,17 @@ class Report:
     def moved(self, peer: OrgId, purpose: Purpose, sent: bool, count: int) -> None:
         """Count `count` bytes."""
         self._bytes[peer, purpose, sent] += count
+        if not sent:
+            self.of(peer).heard_s = time.monotonic()
+
+    def clock(self, peer: OrgId, sent_ms: int) -> None:
+        """A frame says what the peer's clock was when it was sent; 0 says nothing."""
+        if sent_ms:
+            self.of(peer).clock.heard(sent_ms, wall_ms=wall_ms(), mono_s=time.monotonic())
+
+    def of(self, peer: OrgId) -> PeerReadings:
+        """What is remembered of a member."""
+        return self._peers.setdefault(peer, PeerReadings())
 
     def traffic(self, peer: OrgId) -> Traffic:
         """The bytes exchanged with the peer."""
@@ -117,3 +140,8 @@ class Report:
             bulk_sent=self._bytes[peer, Purpose.BULK, True],
             bulk_received=self._bytes[peer, Purpose.BULK, False],
         )
+
+
+def wall_ms() -> int:
+    """The machine's clock, which frames carry."""
+    return time.time_ns() // 1_000_000

@@ -58,7 +58,8 @@ class LinkServer:
         self._trust = ServerTrust(identity, self._handshakes.began)
         self._server: Any = None
         self.bound_port = 0
-        self._calls = 0
+        self.calls = 0
+        """Under way now."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -99,7 +100,7 @@ class LinkServer:
         return grpc.method_handlers_generic_handler(SERVICE, {purpose.value: handler(purpose) for purpose in Purpose})
 
     async def _serve(self, purpose: Purpose, context: Any) -> None:
-        self._calls += 1
+        self.calls += 1
         self._idle.clear()
         try:
             self._handshakes.call_came()
@@ -112,8 +113,8 @@ class LinkServer:
             self._report.ended(caller.org, purpose, ended)
             await context.abort(grpc.StatusCode.ABORTED, str(ended))
         finally:
-            self._calls -= 1
-            if self._calls == 0:
+            self.calls -= 1
+            if self.calls == 0:
                 self._idle.set()
 
     async def _use(self, purpose: Purpose, caller: Caller, context: Any) -> LinkError:

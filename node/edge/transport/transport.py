@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from node.edge.transport.bulk import BulkSession
 from node.edge.transport.control import ControlSession
 from node.edge.transport.credentials import Identity
 from node.edge.transport.dialler import Dialler
+from node.edge.transport.health import LinkHealth, TransportHealth
 from node.edge.transport.lane import Lane
 from node.edge.transport.limits import (
     BULK_WAIT_S,
@@ -33,7 +35,9 @@ class _Peer:
 
     control: Lane[ControlSession]
     bulk: Lane[BulkSession]
-    diallers: tuple[asyncio.Task[None], ...]
+    diallers: tuple[Dialler[ControlSession] | Dialler[BulkSession], ...]
+    tasks: tuple[asyncio.Task[None], ...]
+    """One of each dialler."""
 
 
 class GrpcTransport:
@@ -100,6 +104,32 @@ class GrpcTransport:
         """The bytes exchanged with the peer since the start."""
         return self._report.traffic(peer)
 
+    def health(self) -> TransportHealth:
+        """What an operator should know of the links."""
+        dialled = sum(dialler.calls for peer in self._peers.values() for dialler in peer.diallers)
+        return TransportHealth(
+            listening=self.bound_port,
+            calls=self._server.calls + dialled,
+            refused={kind.value: count for kind, count in self._report.refused.items()},
+            links=tuple(self._link_health(org) for org in sorted(self._peers)),
+        )
+
+    def _link_health(self, org: OrgId) -> LinkHealth:
+        peer, readings, now_s = self._peers[org], self._report.of(org), time.monotonic()
+        session = peer.control.current
+        return LinkHealth(
+            peer=org,
+            connected=session is not None,
+            bulk=peer.bulk.current is not None,
+            dialled=None if session is None else session.link.dialled,
+            since_s=None if readings.changed_s is None else round(now_s - readings.changed_s, 1),
+            heard_s=None if readings.heard_s is None else round(now_s - readings.heard_s, 1),
+            clock_ahead_ms=readings.clock.ahead_ms,
+            failure=None if session is not None else readings.failure,
+            refused=dict(readings.refused),
+            traffic=self._report.traffic(org),
+        )
+
     def connected(self) -> frozenset[OrgId]:
         """The peers with a live control link."""
         return frozenset(org for org, peer in self._peers.items() if peer.control.current is not None)
@@ -158,19 +188,20 @@ class GrpcTransport:
         control = Lane(own, org, Purpose.CONTROL, members, self._make_control, partial(self._control_changed, org))
         bulk = Lane(own, org, Purpose.BULK, members, self._make_bulk, partial(report.link, org, Purpose.BULK))
         loop = asyncio.get_running_loop()
-        tasks = (
-            loop.create_task(Dialler(self._identity, members, control, report, control.wait_free).run()),
+        diallers = (
+            Dialler(self._identity, members, control, report, control.wait_free),
             # A peer that cannot be reached is dialled once at a time: bulk follows control.
-            loop.create_task(Dialler(self._identity, members, bulk, report, control.wait_up).run()),
+            Dialler(self._identity, members, bulk, report, control.wait_up),
         )
+        tasks = tuple(loop.create_task(dialler.run()) for dialler in diallers)
         for task in tasks:
             self._tasks.add(task)
             task.add_done_callback(self._dialler_ended)
-        return _Peer(control, bulk, tasks)
+        return _Peer(control, bulk, diallers, tasks)
 
     def _drop(self, org: OrgId, reason: LinkError) -> None:
         peer = self._peers.pop(org)
-        for task in peer.diallers:
+        for task in peer.tasks:
             task.cancel()
         peer.control.close(reason)
         peer.bulk.close(reason)
@@ -189,7 +220,7 @@ class GrpcTransport:
             self._report.failed("a dialler failed", error)
 
     def _make_control(self, link: Link, stream: FrameStream) -> ControlSession:
-        return ControlSession(link, stream, self._on_message)
+        return ControlSession(link, stream, self._on_message, self._report)
 
     def _make_bulk(self, link: Link, stream: FrameStream) -> BulkSession:
         return BulkSession(link, stream, self._bulk_server, self._report, fetch_idle_s=self._fetch_idle_s)

@@ -211,7 +211,7 @@ async def test_a_refusal_of_any_text_is_one_line():
 async def test_a_peer_that_does_not_read_is_cut_when_the_queue_is_full(count, size):
     wire = Wire()
     wire.open.clear()
-    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: None)
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: None, Report(A, None))
     running = asyncio.ensure_future(end_of(session))
 
     for _ in range(count):
@@ -224,7 +224,7 @@ async def test_a_peer_that_does_not_read_is_cut_when_the_queue_is_full(count, si
 
 async def test_messages_go_out_in_order_and_come_in_in_order():
     wire, heard = Wire(), []
-    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message))
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message), Report(A, None))
     for number in range(3):
         session.send(bytes([number]))
         wire.play(messages(bytes([number])))
@@ -245,7 +245,7 @@ async def test_messages_go_out_in_order_and_come_in_in_order():
 )
 async def test_a_frame_of_too_much_ends_the_session(frame):
     wire, heard = Wire(), []
-    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message))
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message), Report(A, None))
     wire.play(frame)
 
     assert isinstance(await end_of(session), PeerBroke)
@@ -254,7 +254,7 @@ async def test_a_frame_of_too_much_ends_the_session(frame):
 
 async def test_what_waits_goes_out_in_few_frames_and_in_order():
     wire = Wire()
-    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: None)
+    session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: None, Report(A, None))
     bodies = [bytes([number % 251]) * 3 for number in range(2 * MESSAGES_PER_FRAME_MAX + 1)]
     for body in [*bodies, bytes(CONTROL_MESSAGE_BYTES_MAX)]:
         session.send(body)
@@ -282,7 +282,7 @@ class OnLedger:
 
 def lane(own, changes, certificate=b"certificate"):
     def make(link_, stream):
-        return ControlSession(link_, stream, lambda peer, message: None)
+        return ControlSession(link_, stream, lambda peer, message: None, Report(A, None))
 
     return Lane(own, B, Purpose.CONTROL, OnLedger(certificate), make, changes.append)
 
