@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import node
 from node.base.types import Digest, OrgId
-from node.edge.storage import NodeKeys
+from node.edge.storage import KeyName, MemberKeys
 from node.edge.telemetry import open_files, resident_mb
 from node.edge.transport import LinkHealth, TransportHealth
 from node.engine.loop import Engine
@@ -33,7 +33,7 @@ class Standing:
         org: OrgId,
         network: str,
         chain: Digest,
-        keys: NodeKeys,
+        keys: MemberKeys,
         *,
         engine: Engine,
         transport: Linked,
@@ -44,10 +44,7 @@ class Standing:
         self._org = org
         self._network = network
         self._chain = chain
-        self._keys = {
-            "node_key": keys.signer.public_key.hex(),
-            "certificate_sha256": hashlib.sha256(keys.tls_certificate).hexdigest(),
-        }
+        self._keys = keys
         self._engine = engine
         self._transport = transport
         self._training = training
@@ -75,7 +72,7 @@ class Standing:
             "agreement": self._agreement(),
             "refused": dict(health.refused),
             "listening": health.listening,
-            "keys": self._keys,
+            "keys": self._held(),
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "memory_mb": resident_mb(),
             "open_files": open_files(),
@@ -98,6 +95,14 @@ class Standing:
             for org in self._members()
             if org != self._org
         ]
+
+    def _held(self) -> dict[str, list[str]]:
+        """Public halves of the keys that the daemon holds, newest first; of TLS keys their certificates' SHA-256."""
+        found: dict[str, list[str]] = {}
+        for key in self._keys.held:
+            shown = hashlib.sha256(key.public).hexdigest() if key.name is KeyName.TLS else key.public.hex()
+            found.setdefault(key.name.name.lower(), []).append(shown)
+        return found
 
     def _agreement(self) -> dict[str, Any] | None:
         """What the next block waits for; None in the moment before the first step."""
