@@ -54,7 +54,7 @@ async def measure_consensus(root: Path) -> list[Figure]:
         await asyncio.to_thread(cluster.found, "bench")
         await cluster.start()
         latencies = await _latencies(cluster)
-        rate = await _rate(cluster)
+        rate = await committed_rate(cluster)
     finally:
         await asyncio.to_thread(cluster.stop)
     verifications += await _verifications()
@@ -138,7 +138,7 @@ class _Load:
     number: int = 1_000_000
 
 
-async def _rate(cluster: ProcessCluster) -> float:
+async def committed_rate(cluster: ProcessCluster) -> float:
     """Committed transactions per second, over all members. Raises `ClusterError`."""
     loads = {org: _Load() for org in cluster.orgs}
     after = dict(zip(cluster.orgs, cluster.orgs[1:] + cluster.orgs[:1], strict=True))

@@ -86,6 +86,7 @@ def test_the_parts_give_the_figures_that_were_promised():
     assert {name: part.figures for name, part in PARTS.items()} == {
         "daemon": ("daemon_idle_mb",),
         "consensus": ("latency_p50_over_rtt", "tx_rate_over_bound"),
+        "catchup": ("catch_up_over_load", "catch_up_over_load_single"),
         "training": ("round_over_training",),
         "averaging": ("averaging_over_stream",),
     }
