@@ -24,6 +24,9 @@ from node.edge.storage import (
 from node.edge.transport import free_port
 from node.ledger.genesis import verify_genesis
 
+TLS_DAYS = 730
+"""How long a new TLS certificate may be used, by block time."""
+
 
 def create_member(
     root: Path,
@@ -33,10 +36,12 @@ def create_member(
     addresses: Sequence[str],
     passphrase_file: Path | None,
     prompt: Callable[[], str] | None,
+    tls_days: int = TLS_DAYS,
 ) -> Card:
     """Make folder, settings, keys and card. With port 0 in `listen` the system chooses one, once, for good.
 
-    Without `addresses` the card names `listen`. Raises `SettingsError`, `FileError`, `OSError`.
+    `tls_days` is the TLS certificate's term from now on. Without `addresses` the card names `listen`.
+    Raises `SettingsError`, `FileError`, `OSError`.
     """
     if not is_org_id(org):
         raise SettingsError(f"{org!r} is no name for an organisation: use 1 to 63 of a-z, 0-9, '-' and '_'")
@@ -51,7 +56,8 @@ def create_member(
     passphrase = read_passphrase(passphrase_file, prompt)
     make_private_folder(root)
     try:
-        card = create_keys(root, OrgId(org), tuple(addresses) or (listen,), passphrase)
+        until_ms = time.time_ns() // 1_000_000 + tls_days * 24 * 3_600_000
+        card = create_keys(root, OrgId(org), tuple(addresses) or (listen,), passphrase, until_ms)
     except ValueError as error:
         raise SettingsError(str(error)) from error
     write_card(folder.card, card)

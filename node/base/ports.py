@@ -191,8 +191,11 @@ OnLink = Callable[[OrgId, bool], None]
 class Members(Protocol):
     """The ledger's word on who may connect: read by the transport at every call."""
 
-    def certificate(self, org: OrgId) -> bytes | None:
-        """The TLS certificate (DER) of a member that may connect, else None."""
+    def certificates(self, org: OrgId) -> tuple[bytes, ...]:
+        """The TLS certificates (DER) under which the organisation may connect now, newest first; none for strangers.
+
+        There are two while an old one overlaps its successor.
+        """
         ...
 
     def addresses(self, org: OrgId) -> tuple[str, ...]:
@@ -200,7 +203,7 @@ class Members(Protocol):
         ...
 
     def orgs(self) -> tuple[OrgId, ...]:
-        """All members."""
+        """All that may connect: the members in force and the candidates."""
         ...
 
     def data_key(self, org: OrgId) -> PublicKey | None:

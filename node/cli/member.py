@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from node.app.daemon import run_daemon
-from node.app.member import create_member, member_passphrase
+from node.app.member import TLS_DAYS, create_member, member_passphrase
 from node.app.settings import Folder, read_settings
 from node.cli.common import (
     Json,
@@ -38,6 +38,7 @@ def init(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="A file with the passphrase of the keys, readable by you alone. Default: ask.")
     ] = None,
+    tls_days: Annotated[int, typer.Option(min=1, max=36_500, help="Term of the TLS certificate.")] = TLS_DAYS,
 ) -> None:
     """Make a member's folder: keys, settings, card.
 
@@ -51,6 +52,7 @@ def init(
         addresses=address or [],
         passphrase_file=passphrase_file,
         prompt=prompt_new_passphrase,
+        tls_days=tls_days,
     )
     console.print(f"{made.body.org}: keys and card are in {root}; others dial {', '.join(made.body.addresses)}")
     console.print(f"Hand {Folder(root).card} to the other founders, or to a member of the network you want to join.")

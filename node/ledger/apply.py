@@ -32,12 +32,15 @@ from node.base.types import (
 )
 from node.ledger import system
 from node.ledger.certificates import verify_certificate
-from node.ledger.contracts.contract import Context, Contract, Readable, Rejected
+from node.ledger.contracts import membership
+from node.ledger.contracts.contract import Context, Contract, Frame, Readable, Rejected
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
-from node.ledger.system import Head, NonceWindow, Quorums
+from node.ledger.signers import SigningRight, signing_right
+from node.ledger.system import Head, NonceWindow
 from node.ledger.tree import updated_nodes
+from node.ledger.turn import begin_block
 
 ACCEPTED = "ok"
 
@@ -129,8 +132,8 @@ def check_transaction(
 
     `members` is the set in force at the next height. Which quota and limit a block has left is the block's matter.
     """
-    _check_body(chain, time_ms, members, transaction)
     body = transaction.body
+    right = _check_body(chain, time_ms, signing_right(reader, members, body.org, time_ms), transaction)
     if refusal := system.nonce_window(reader, body.org).refusal(body.nonce):
         raise Unacceptable(*refusal)
     contract = CONTRACTS.get(body.contract)
@@ -138,7 +141,7 @@ def check_transaction(
         raise Unacceptable("unknown-contract", NO_CONTRACT)
     if body.method not in contract.methods:
         raise Unacceptable("unknown-method", NO_METHOD)
-    _check_signature(members, transaction, verify)
+    _check_signature(right, transaction, verify)
 
 
 def members_at_head(reader: StateReader) -> MemberSet:
@@ -147,12 +150,12 @@ def members_at_head(reader: StateReader) -> MemberSet:
 
 
 def run_transaction(
-    state: Overlay, contracts: Mapping[str, Contract], position: Position, time_ms: int, transaction: Transaction
+    state: Overlay, contracts: Mapping[str, Contract], frame: Frame, transaction: Transaction
 ) -> Receipt:
     """Run what the transaction asks for on a savepoint above `state`, which a refusal leaves as it was."""
     savepoint = Overlay(state)
     try:
-        context = _call(savepoint, contracts, position, time_ms, transaction)
+        context = _call(savepoint, contracts, frame, transaction)
     except Rejected as refused:
         return Receipt(transaction.id, False, refused.code, refused.reason, ())
     state.take(savepoint)
@@ -170,6 +173,17 @@ class _Execution:
         self._time_ms = time_ms
         self._verify = verify
         self._overlay = Overlay(reader)
+        self._next_members = begin_block(reader, self._overlay, position.height, time_ms, position.members)
+        self._frame = Frame(
+            chain=position.chain,
+            height=position.height,
+            time_ms=time_ms,
+            members=position.members,
+            next_members=self._next_members,
+            parameters=position.parameters,
+            verify=verify,
+        )
+        self._rights: dict[OrgId, SigningRight | None] = {}
         self._windows: dict[OrgId, NonceWindow] = {}
         self._counts: dict[OrgId, int] = {}
         self._bytes = 0
@@ -184,7 +198,7 @@ class _Execution:
     def include(self, transaction: Transaction) -> None:
         """Execute the transaction. Raises `Unacceptable`, and then nothing is changed."""
         body, limits = transaction.body, self._position.parameters
-        _check_body(self._position.chain, self._time_ms, self._position.members, transaction)
+        right = _check_body(self._position.chain, self._time_ms, self._right(body.org), transaction)
         if self._counts.get(body.org, 0) >= limits.organisation_transactions_max:
             raise Unacceptable("quota", f"{body.org} has {limits.organisation_transactions_max} in this block already.")
         if self._bytes + len(transaction.encoded) > limits.block_bytes_max:
@@ -192,12 +206,18 @@ class _Execution:
         window = self._windows.get(body.org) or system.nonce_window(self._reader, body.org)
         if refusal := window.refusal(body.nonce):
             raise Unacceptable(*refusal)
-        _check_signature(self._position.members, transaction, self._verify)
+        _check_signature(right, transaction, self._verify)
         self._windows[body.org] = window.using(body.nonce)
         self._counts[body.org] = self._counts.get(body.org, 0) + 1
         self._bytes += len(transaction.encoded)
         self._transactions.append(transaction)
-        self._receipts.append(run_transaction(self._overlay, CONTRACTS, self._position, self._time_ms, transaction))
+        self._receipts.append(run_transaction(self._overlay, CONTRACTS, self._frame, transaction))
+
+    def _right(self, org: OrgId) -> SigningRight | None:
+        """As the state before this block has it, so that no order of transactions changes it."""
+        if org not in self._rights:
+            self._rights[org] = signing_right(self._reader, self._position.members, org, self._time_ms)
+        return self._rights[org]
 
     def finish(self, last_certificate: Certificate | None) -> Executed:
         """The block with its header, and the writes that it makes."""
@@ -205,9 +225,6 @@ class _Execution:
         for org, window in self._windows.items():
             overlay.put(system.nonce_key(org), encode(window))
         overlay.put(system.HEAD_KEY, encode(Head(position.height, self._time_ms)))
-        # Members are those of the genesis until contracts change them: who signs this block signs the next.
-        next_members = position.members
-        overlay.put(system.MEMBERS_KEY, encode(Quorums(position.members, next_members)))
         changes = overlay.changes()
         root, nodes = updated_nodes(self._reader.node, changes)
         header = Header(
@@ -221,12 +238,12 @@ class _Execution:
             state_root=root,
             receipts_root=receipts_root(self._receipts),
             members=member_set_digest(position.members),
-            next_members=member_set_digest(next_members),
+            next_members=member_set_digest(self._next_members),
             parameters=parameters_digest(position.parameters),
             author=position.author,
         )
         block = Block(header, tuple(self._transactions), last_certificate)
-        return Executed(block, tuple(self._receipts), Writes(tuple(changes), nodes), next_members)
+        return Executed(block, tuple(self._receipts), Writes(tuple(changes), nodes), self._next_members)
 
 
 _RESULTS = (
@@ -237,9 +254,7 @@ _RESULTS = (
 """The header fields that only execution gives; the others are checked before it."""
 
 
-def _call(
-    savepoint: Overlay, contracts: Mapping[str, Contract], position: Position, time_ms: int, transaction: Transaction
-) -> Context:
+def _call(savepoint: Overlay, contracts: Mapping[str, Contract], frame: Frame, transaction: Transaction) -> Context:
     """Run the method that the transaction names. Raises `Rejected`."""
     body = transaction.body
     contract = contracts.get(body.contract)
@@ -252,34 +267,29 @@ def _call(
         payload = decode(method.payload, body.payload)
     except DecodeError as error:
         raise Rejected("bad-payload", BAD_PAYLOAD) from error
-    context = Context(
-        savepoint,
-        contract.name,
-        org=body.org,
-        time_ms=time_ms,
-        height=position.height,
-        transaction=transaction.id,
-        members=position.members,
-    )
+    context = Context(savepoint, contract.name, frame, org=body.org, transaction=transaction.id)
     method.run(context, payload)
     return context
 
 
-def _check_body(chain: Digest, time_ms: int, members: MemberSet, transaction: Transaction) -> None:
+def _check_body(chain: Digest, time_ms: int, right: SigningRight | None, transaction: Transaction) -> SigningRight:
     body = transaction.body
     if body.chain != chain:
         raise Unacceptable("wrong-chain", "The transaction was signed for another chain.")
-    if body.org not in members.keys:
+    if right is None:
         raise Unacceptable("not-a-member", f"{body.org} is not a member of this network.")
+    if right.limited is not None and body.contract != membership.NAME:
+        raise Unacceptable(*right.limited)
     if len(transaction.encoded) > TRANSACTION_BYTES_MAX:
         raise Unacceptable("too-large", f"A transaction has at most {TRANSACTION_BYTES_MAX} bytes.")
     if body.valid_until_ms < time_ms:
         raise Unacceptable("expired", "The transaction's term is over; sign it again with a later one.")
+    return right
 
 
-def _check_signature(members: MemberSet, transaction: Transaction, verify: Verifier) -> None:
+def _check_signature(right: SigningRight, transaction: Transaction, verify: Verifier) -> None:
     body = transaction.body
-    if not verify(members.keys[body.org], transaction_signing_bytes(body), transaction.signature):
+    if not verify(right.key, transaction_signing_bytes(body), transaction.signature):
         raise Unacceptable("bad-signature", f"The signature is not that of {body.org}'s node key in force.")
 
 

@@ -6,27 +6,33 @@ from node.base import crypto
 from node.base.codec import encode
 from node.base.ports import Verifier, Writes
 from node.base.types import (
-    Card,
     Genesis,
     Height,
     Member,
     MemberSet,
     Parameters,
-    card_signing_bytes,
     genesis_signing_bytes,
 )
+from node.ledger.cards import TIME_MS_LIMIT, card_fault
 from node.ledger.contracts import membership
+from node.ledger.contracts.contract import WritableView
 from node.ledger.errors import InvalidGenesis
 from node.ledger.memory import MemoryState
 from node.ledger.overlay import Overlay
-from node.ledger.system import HEAD_KEY, MEMBERS_KEY, PARAMETERS_KEY, Head, Quorums
+from node.ledger.system import (
+    HEAD_KEY,
+    MEMBERS_KEY,
+    PARAMETERS_KEY,
+    ROOTS_KEY,
+    Head,
+    Quorums,
+    RecentRoots,
+    set_key,
+)
 from node.ledger.tree import updated_nodes
 
 NAME_CHARACTERS_MAX = 128
-CARD_BYTES_MAX = 16 << 10
 BLOCK_BYTES_LIMIT = 64 << 20
-TIME_MS_LIMIT = 1 << 46
-"""About the year 4200: no sum of a time and a time-out comes near 64 bits."""
 
 
 def verify_genesis(genesis: Genesis, verify: Verifier = crypto.verify) -> None:
@@ -34,7 +40,7 @@ def verify_genesis(genesis: Genesis, verify: Verifier = crypto.verify) -> None:
 
     - the name and the time are sane, and so are the parameters;
     - there is at least one card, in strictly ascending order of organisation, no key used twice;
-    - each card is signed with its own organisation key;
+    - each card may stand on a ledger (`card_fault`);
     - each card's organisation key signed the genesis, in the order of the cards.
     """
     body = genesis.body
@@ -48,7 +54,8 @@ def verify_genesis(genesis: Genesis, verify: Verifier = crypto.verify) -> None:
     if any(first.body.org >= second.body.org for first, second in pairwise(body.cards)):
         raise InvalidGenesis("the cards are not in ascending order of organisation, each once")
     for card in body.cards:
-        _check_card(card, verify)
+        if fault := card_fault(card, body.time_ms, verify):
+            raise InvalidGenesis(fault[1])
     for kind in ("organisation_key", "node_key", "data_key", "tls_certificate"):
         if len({getattr(card.body, kind) for card in body.cards}) < len(body.cards):
             raise InvalidGenesis(f"two cards share one {kind.replace('_', ' ')}")
@@ -72,24 +79,13 @@ def genesis_writes(genesis: Genesis) -> Writes:
     overlay.put(HEAD_KEY, encode(Head(Height(0), genesis.body.time_ms)))
     overlay.put(MEMBERS_KEY, encode(Quorums(members, members)))
     overlay.put(PARAMETERS_KEY, encode(genesis.body.parameters))
+    overlay.put(set_key(Height(1)), encode(members))
+    overlay.put(ROOTS_KEY, encode(RecentRoots(())))
     for card in genesis.body.cards:
-        for key, value in membership.founding_entries(card):
-            overlay.put(key, value)
+        membership.found_member(WritableView(overlay, membership.NAME), card)
     changes = overlay.changes()
     _, nodes = updated_nodes(lambda path: None, changes)
     return Writes(tuple(changes), nodes)
-
-
-def _check_card(card: Card, verify: Verifier) -> None:
-    body = card.body
-    if body.sequence < 1:
-        raise InvalidGenesis(f"the card of {body.org} has number {body.sequence}; cards count up from 1")
-    if len(encode(body)) > CARD_BYTES_MAX:
-        raise InvalidGenesis(f"the card of {body.org} is larger than {CARD_BYTES_MAX} bytes")
-    if len({body.organisation_key, body.node_key, body.data_key}) < 3:
-        raise InvalidGenesis(f"the card of {body.org} uses one key for two purposes")
-    if not verify(body.organisation_key, card_signing_bytes(body), card.signature):
-        raise InvalidGenesis(f"the card of {body.org} is not signed with its organisation key")
 
 
 def _check_parameters(parameters: Parameters) -> None:
@@ -100,6 +96,7 @@ def _check_parameters(parameters: Parameters) -> None:
         and 0 < parameters.round_timeout_ms <= parameters.round_timeout_max_ms < 1 << 31
         and 0 < parameters.time_tolerance_ms < 1 << 31
         and 0 < parameters.heartbeat_ms < 1 << 40
+        and 0 < parameters.motion_ms < 1 << 40
     )
     if not sane:
         raise InvalidGenesis(f"the parameters make no sense together: {parameters}")

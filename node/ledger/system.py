@@ -6,20 +6,28 @@ key                           value
 ``sys/head``                  `Head`: height and time of the last block
 ``sys/members``               `Quorums`: who signed the last block, who signs the next
 ``sys/parameters``            `Parameters` of the chain
+``sys/roots``                 `RecentRoots`: the states that a candidate may show that it has executed
+``sys/set/<height>``          `MemberSet` in force from that height on; written at 1 and at every change
 ``sys/nonce/<organisation>``  `NonceWindow`; stays when the organisation is removed, so that nothing is replayed
 ============================  ==================================================================================
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.base.codec import decode
-from node.base.types import NONCE_WINDOW, Height, MemberSet, OrgId, Parameters
+from node.base.types import NONCE_WINDOW, Digest, Height, MemberSet, OrgId, Parameters
 from node.ledger.contracts.contract import Readable
 
 SYSTEM = "sys"
 HEAD_KEY = b"sys/head"
 MEMBERS_KEY = b"sys/members"
 PARAMETERS_KEY = b"sys/parameters"
+ROOTS_KEY = b"sys/roots"
+SET_PREFIX = b"sys/set/"
+
+ROOTS_MAX = 16
+"""A candidate that is further behind is not ready."""
 
 _MASK = (1 << NONCE_WINDOW) - 1
 
@@ -38,6 +46,29 @@ class Quorums:
 
     head: MemberSet
     next: MemberSet
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The state root after the block of this height."""
+
+    height: Height
+    state_root: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class RecentRoots:
+    """Of the last `ROOTS_MAX` blocks before the head's own, ascending; 0 is the genesis."""
+
+    roots: tuple[Root, ...]
+
+    def root_at(self, height: Height) -> Digest | None:
+        """The root after this height's block; None when it is out of reach."""
+        return next((root.state_root for root in self.roots if root.height == height), None)
+
+    def then(self, height: Height, state_root: Digest) -> "RecentRoots":
+        """With one more at the end; of too many, the first goes."""
+        return RecentRoots((*self.roots, Root(height, state_root))[-ROOTS_MAX:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +121,32 @@ def head(reader: Readable) -> Head:
 def quorums(reader: Readable) -> Quorums:
     """Who signed the last block and who signs the next."""
     return decode(Quorums, _required(reader, MEMBERS_KEY))
+
+
+def recent_roots(reader: Readable) -> RecentRoots:
+    """The states before the head's."""
+    return decode(RecentRoots, _required(reader, ROOTS_KEY))
+
+
+def set_key(height: Height) -> bytes:
+    """Where the set stands that is in force from this height on."""
+    return SET_PREFIX + b"%020d" % height
+
+
+def set_history(reader: Readable) -> Iterator[tuple[Height, MemberSet]]:
+    """All member sets with the first height of each, ascending."""
+    for key, value in reader.scan(SET_PREFIX):
+        yield Height(int(key.removeprefix(SET_PREFIX))), decode(MemberSet, value)
+
+
+def members_at(reader: Readable, height: Height) -> MemberSet | None:
+    """The set in force at a height up to the one after the head; None below 1."""
+    found = None
+    for key, value in reader.scan(SET_PREFIX):
+        if key > set_key(height):
+            break
+        found = value
+    return None if found is None else decode(MemberSet, found)
 
 
 def parameters(reader: Readable) -> Parameters:

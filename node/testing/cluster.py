@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from node.app.assembly import MemberNode, RunningTransport, Wiring
 from node.app.daemon import grpc_transport
+from node.app.member import TLS_DAYS
 from node.app.settings import Folder
 from node.base.codec import encode
 from node.base.crypto import Ed25519Signer
@@ -79,6 +80,7 @@ class ClusterMember:
                 node_key=PublicKey(Ed25519Signer(node_seed).public_key),
                 data_key=PublicKey(data_key.public_key().public_bytes_raw()),
                 tls_certificate=tls.certificate,
+                tls_until_ms=time.time_ns() // 1_000_000 + TLS_DAYS * 24 * 3_600_000,
                 addresses=(self.listen,),
             ),
         )

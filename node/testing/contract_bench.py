@@ -6,10 +6,13 @@ from typing import Any
 from node.base.codec import decode, encode
 from node.base.crypto import digest
 from node.base.ports import Writes
-from node.base.types import Digest, Event, Height, Member, MemberSet, OrgId, PublicKey
-from node.ledger.contracts.contract import Context, Contract, View
+from node.base.types import Digest, Event, Height, Member, MemberSet, OrgId, Parameters, PublicKey
+from node.ledger.contracts.contract import Context, Contract, Frame, View
 from node.ledger.memory import MemoryState
 from node.ledger.overlay import Overlay
+from node.testing.signing import verify_hash
+
+CHAIN = Digest(bytes(32))
 
 
 class ContractBench:
@@ -29,15 +32,16 @@ class ContractBench:
         self.time_ms += 1_000
         id_ = Digest(digest("bench", self.height.to_bytes(8, "big"), org.encode(), encode(payload)))
         overlay = Overlay(self.state)
-        context = Context(
-            overlay,
-            self.contract.name,
-            org=OrgId(org),
-            time_ms=self.time_ms,
+        frame = Frame(
+            chain=CHAIN,
             height=Height(self.height),
-            transaction=id_,
+            time_ms=self.time_ms,
             members=self.members,
+            next_members=self.members,
+            parameters=Parameters(),
+            verify=verify_hash,
         )
+        context = Context(overlay, self.contract.name, frame, org=OrgId(org), transaction=id_)
         chosen = self.contract.methods[method]
         chosen.run(context, decode(chosen.payload, encode(payload, chosen.payload)))
         self.state.apply(Writes(tuple(overlay.changes()), ()))

@@ -36,6 +36,7 @@ from node.ledger.memory import MemoryState
 from node.testing.signing import HashSigner, verify_hash
 
 GENESIS_TIME_MS = 1_000_000
+TLS_UNTIL_MS = 1 << 45
 
 
 class Founding:
@@ -72,6 +73,7 @@ class Founding:
             node_key=PublicKey(self.node_signers[org].public_key),
             data_key=PublicKey(digest("data", org.encode())),
             tls_certificate=b"certificate of " + org.encode(),
+            tls_until_ms=TLS_UNTIL_MS,
             addresses=(),
         )
         return Card(body, Signature(self.organisation_signers[org].sign(card_signing_bytes(body))))

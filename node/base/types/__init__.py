@@ -1,7 +1,8 @@
 """The vocabulary: immutable values that every other room speaks of.
 
 `names` who and what; `identity` cards, genesis, member sets; `ledger` transactions, blocks, receipts;
-`agreement` votes and certificates; `messages` what members send each other.
+`agreement` votes and certificates; `statements` one signed word of a member, as evidence; `messages` what members
+send each other.
 """
 
 from node.base.types.agreement import (
@@ -26,6 +27,7 @@ from node.base.types.identity import (
     Parameters,
     card_signing_bytes,
     chain_id,
+    endorsement_signing_bytes,
     genesis_signing_bytes,
     member_set_digest,
     parameters_digest,
@@ -56,6 +58,7 @@ from node.base.types.messages import (
 )
 from node.base.types.names import ZERO_DIGEST, Digest, Height, Instant, OrgId, PublicKey, Signature, is_org_id
 from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
+from node.base.types.statements import Statement, statement_of, statement_signing_bytes
 
 __all__ = [
     "HEADER_VERSION",
@@ -92,6 +95,7 @@ __all__ = [
     "RoundChange",
     "Signature",
     "SignedBy",
+    "Statement",
     "Tip",
     "Transaction",
     "TransactionBody",
@@ -100,6 +104,7 @@ __all__ = [
     "card_signing_bytes",
     "certificate_digest",
     "chain_id",
+    "endorsement_signing_bytes",
     "genesis_signing_bytes",
     "header_digest",
     "is_org_id",
@@ -108,6 +113,8 @@ __all__ = [
     "proposal_signing_bytes",
     "receipts_root",
     "round_change_signing_bytes",
+    "statement_of",
+    "statement_signing_bytes",
     "transaction_signing_bytes",
     "transactions_root",
     "vote_signing_bytes",

@@ -27,6 +27,9 @@ class CardBody:
     """X25519; what others seal to this organisation."""
     tls_certificate: bytes
     """The whole self-signed P-256 certificate, DER."""
+    tls_until_ms: int
+    """The certificate's term, judged by block time. After it the organisation may only renew its membership's keys;
+    the certificate itself carries no term, because gRPC's core would cut the link that the renewal needs."""
     addresses: tuple[str, ...]
     """`host:port` where the daemon listens, most useful first."""
 
@@ -44,6 +47,11 @@ def card_signing_bytes(body: CardBody) -> bytes:
     return b"lepton/card\x00" + encode(body)
 
 
+def endorsement_signing_bytes(body: CardBody) -> bytes:
+    """What the old organisation key signs so that a card with a new organisation key may follow its own."""
+    return b"lepton/endorsement\x00" + encode(body)
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Numbers that all members must share; part of the genesis and so of the chain's name."""
@@ -59,6 +67,10 @@ class Parameters:
     """How far a fresh proposal's time may stand from a member's own clock."""
     heartbeat_ms: int = 600_000
     """An empty block is due this long after the last block, so that a silent network still proves that it lives."""
+    motion_ms: int = 7 * 24 * 3_600_000
+    """How long an open motion collects supporters, by block time."""
+    suspend_equivocators: bool = True
+    """Whether proof that a member signed two contradicting statements suspends it without a motion."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from node.edge.storage.genesis import (
     sign_genesis,
     write_genesis_draft,
 )
-from node.edge.storage.identity import create_keys, read_card, readable_card, write_card
+from node.edge.storage.identity import check_certificate, create_keys, read_card, readable_card, write_card
 from node.edge.storage.keyring import HeldKey, MemberKeys, held_key, load_member_keys, load_organisation_key
 from node.edge.storage.keys import KeyName, TlsSecret, read_passphrase
 from node.edge.storage.reader import SqliteReader
@@ -31,6 +31,7 @@ __all__ = [
     "SqliteStore",
     "StoreError",
     "TlsSecret",
+    "check_certificate",
     "create_keys",
     "draft_genesis",
     "held_key",

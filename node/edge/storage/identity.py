@@ -42,7 +42,7 @@ _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
 """gRPC's core fails expired certificates with no hook; terms are the ledger's to judge (RFC 5280 4.1.2.5)."""
 
 
-def create_keys(directory: Path, org: OrgId, addresses: tuple[str, ...], passphrase: str) -> Card:
+def create_keys(directory: Path, org: OrgId, addresses: tuple[str, ...], passphrase: str, tls_until_ms: int) -> Card:
     """Make the four keys and write them encrypted under `directory`/keys; the card that names them.
 
     Raises `FileExistsError` rather than overwrite a key, `ValueError` for a bad name or address, `OSError`.
@@ -64,6 +64,7 @@ def create_keys(directory: Path, org: OrgId, addresses: tuple[str, ...], passphr
         node_key=PublicKey(keys[KeyName.NODE].public),
         data_key=PublicKey(keys[KeyName.DATA].public),
         tls_certificate=keys[KeyName.TLS].public,
+        tls_until_ms=tls_until_ms,
         addresses=addresses,
     )
     return sign_card(Ed25519Signer(keys[KeyName.ORGANISATION].secret), body)
@@ -199,8 +200,17 @@ def readable_card(card: Card) -> dict[str, Any]:
         "node_key": body.node_key.hex(),
         "data_key": body.data_key.hex(),
         "certificate_sha256": hashlib.sha256(body.tls_certificate).hexdigest(),
+        "certificate_until": _iso(body.tls_until_ms),
         "addresses": list(body.addresses),
     }
+
+
+def _iso(time_ms: int) -> str:
+    """A block time as a person reads it, in UTC; as the number where no calendar has it."""
+    try:
+        return datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC).isoformat(timespec="milliseconds")
+    except (OverflowError, ValueError):
+        return str(time_ms)
 
 
 def to_json(content: dict[str, Any]) -> bytes:

@@ -56,15 +56,13 @@ class Dialler(Generic[S]):
             await asyncio.sleep(head_start + backoff * random.uniform(0.5, 1.0))
             began = loop.time()
             for address in self._members.addresses(self._lane.peer):
-                if self._lane.current is None:
-                    await self._dial(address)
+                for certificate in self._members.certificates(self._lane.peer):
+                    if self._lane.current is None:
+                        await self._dial(address, certificate)
             proven = loop.time() - began >= LINK_PROVEN_S
             backoff = BACKOFF_FIRST_S if proven else min(max(2 * backoff, BACKOFF_FIRST_S), BACKOFF_MAX_S)
 
-    async def _dial(self, address: str) -> None:
-        certificate = self._members.certificate(self._lane.peer)
-        if certificate is None:
-            return
+    async def _dial(self, address: str, certificate: bytes) -> None:
         credentials = channel_credentials(self._identity, certificate)
         async with grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS) as channel:
             self.calls += 1

@@ -52,7 +52,7 @@ class Lane(Generic[S]):
 
     async def use(self, link: Link, stream: FrameStream) -> LinkError:
         """Run a session on the stream until it ends; why it ended, or why it was not wanted."""
-        if self._members.certificate(self.peer) != link.certificate:
+        if link.certificate not in self._members.certificates(self.peer):
             return LinkError("its certificate changed while the link was made")
         session = self._make(link, stream)
         if not self._attach(session):

@@ -87,8 +87,8 @@ class LinkServer:
         self._trust.replace(self._certificates())
 
     def _certificates(self) -> list[bytes]:
-        found = [self._members.certificate(org) for org in self._members.orgs() if org != self._identity.org]
-        return [certificate for certificate in found if certificate is not None]
+        others = (org for org in self._members.orgs() if org != self._identity.org)
+        return [certificate for org in others for certificate in self._members.certificates(org)]
 
     def _handlers(self) -> Any:
         def handler(purpose: Purpose) -> Any:
@@ -135,17 +135,17 @@ class LinkServer:
         values = claimed_values(context.invocation_metadata())
         claimed = claimed_org(values)
         shown = self._shown_certificate(context)
-        holder = next((org for org in self._members.orgs() if self._members.certificate(org) == shown), None)
+        holder = next((org for org in self._members.orgs() if shown in self._members.certificates(org)), None)
 
         def refusal(kind: RefusalKind, reason: str) -> Refusal:
             return Refusal(kind, claimed, holder, reason)
 
         if claimed is None:
             return refusal(RefusalKind.NO_CLAIM, "the call does not say which organisation makes it")
-        expected = self._members.certificate(claimed)
-        if expected is None or claimed == self._identity.org:
+        accepted = self._members.certificates(claimed)
+        if not accepted or claimed == self._identity.org:
             return refusal(RefusalKind.NOT_A_MEMBER, f"{claimed} may not connect here")
-        if shown is None or shown != expected:
+        if shown is None or shown not in accepted:
             return refusal(RefusalKind.WRONG_CERTIFICATE, f"this is not the certificate of {claimed} on the ledger")
         if values.get(CHAIN_KEY) != self._identity.chain.hex():
             return refusal(RefusalKind.WRONG_CHAIN, "the call is for another chain")

@@ -152,11 +152,7 @@ class GrpcTransport:
     def recheck(self) -> None:
         """Hold open streams against the members as they are now: cut, begin and trust accordingly."""
         self._server.recheck()
-        wanted = [
-            org
-            for org in self._members.orgs()
-            if org != self._identity.org and self._members.certificate(org) is not None
-        ]
+        wanted = [org for org in self._members.orgs() if org != self._identity.org and self._members.certificates(org)]
         for org in set(self._peers) - set(wanted):
             self._drop(org, LinkError(f"{org} may not connect any more"))
         for org in wanted:
@@ -208,9 +204,9 @@ class GrpcTransport:
 
     def _cut_outdated(self, org: OrgId) -> None:
         peer = self._peers[org]
-        expected = self._members.certificate(org)
+        accepted = self._members.certificates(org)
         for lane in (peer.control, peer.bulk):
-            if lane.current is not None and lane.current.link.certificate != expected:
+            if lane.current is not None and lane.current.link.certificate not in accepted:
                 lane.close(LinkError(f"the certificate of {org} has changed"))
 
     def _dialler_ended(self, task: asyncio.Task[None]) -> None:

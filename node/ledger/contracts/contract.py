@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from node.base.codec import decode, encode
-from node.base.types import Digest, Event, Height, MemberSet, OrgId
+from node.base.ports import Verifier
+from node.base.types import Digest, Event, Height, MemberSet, OrgId, Parameters
 
 T = TypeVar("T")
 
@@ -102,41 +103,24 @@ class View:
         found = self._source.scan((self._prefix + prefix).encode())
         return ((key[cut:].decode(), value) for key, value in found)
 
+    @property
+    def ledger(self) -> Readable:
+        """The whole state, for reading the ledger's own part of it."""
+        return self._source
+
     def other(self, contract: str) -> "View":
         """Another contract's part, read-only."""
         return View(self._source, contract)
 
 
-class Context(View):
-    """One transaction: who asks, when, and the contract's part of the state to read and write."""
+class WritableView(View):
+    """One contract's part of the state, to read and write."""
 
-    __slots__ = ("_events", "_target", "height", "members", "org", "time_ms", "transaction")
+    __slots__ = ("_target",)
 
-    def __init__(
-        self,
-        target: Writable,
-        contract: str,
-        *,
-        org: OrgId,
-        time_ms: int,
-        height: Height,
-        transaction: Digest,
-        members: MemberSet,
-    ) -> None:
-        """`time_ms` is the block's time, `transaction` the transaction's id, `members` the set in force."""
+    def __init__(self, target: Writable, contract: str) -> None:
         super().__init__(target, contract)
         self._target = target
-        self._events: list[Event] = []
-        self.org = org
-        self.time_ms = time_ms
-        self.height = height
-        self.transaction = transaction
-        self.members = members
-
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """What was emitted so far, in order."""
-        return tuple(self._events)
 
     def put(self, key: str, value: bytes) -> None:
         """Set the value at `key`."""
@@ -149,6 +133,63 @@ class Context(View):
     def delete(self, key: str) -> None:
         """Remove `key`; nothing happens where it is not there."""
         self._target.delete((self._prefix + key).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all transactions of one block see alike."""
+
+    chain: Digest
+    height: Height
+    time_ms: int
+    """The block's time."""
+    members: MemberSet
+    """In force at this height."""
+    next_members: MemberSet
+    """In force at the next height, whatever this block's transactions do."""
+    parameters: Parameters
+    verify: Verifier
+
+
+class Context(WritableView):
+    """One transaction: who asks, when, and the contract's part of the state to read and write."""
+
+    __slots__ = ("_events", "frame", "height", "members", "org", "time_ms", "transaction")
+
+    def __init__(
+        self,
+        target: Writable,
+        contract: str,
+        frame: Frame,
+        *,
+        org: OrgId,
+        transaction: Digest,
+    ) -> None:
+        """`org` is who asks, `transaction` the transaction's id."""
+        super().__init__(target, contract)
+        self._events: list[Event] = []
+        self.org = org
+        self.transaction = transaction
+        self.frame = frame
+        self.time_ms = frame.time_ms
+        self.height = frame.height
+        self.members = frame.members
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was emitted so far, in order."""
+        return tuple(self._events)
+
+    @property
+    def next_height(self) -> Height:
+        """The height after this block's."""
+        return Height(self.height + 1)
+
+    def acting_on(self, contract: str) -> "Context":
+        """The same transaction on another contract's part: only for what a rule of the chain makes follow from it."""
+        other = Context(self._target, contract, self.frame, org=self.org, transaction=self.transaction)
+        other._events = self._events
+        return other
 
     def emit(self, name: str, body: bytes = b"") -> None:
         """Add an event to the receipt."""

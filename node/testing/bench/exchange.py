@@ -44,13 +44,13 @@ class Acquaintances:
     """The port `Members`: what each member said of itself to the conductor."""
 
     def __init__(self, org: OrgId, certificate: bytes) -> None:
-        self.certificates = {org: certificate}
+        self.accepted = {org: certificate}
         self.where: dict[OrgId, tuple[str, ...]] = {}
         self.data_keys: dict[OrgId, PublicKey] = {}
 
-    def certificate(self, org: OrgId) -> bytes | None:
+    def certificates(self, org: OrgId) -> tuple[bytes, ...]:
         """See `Members`."""
-        return self.certificates.get(org)
+        return (self.accepted[org],) if org in self.accepted else ()
 
     def addresses(self, org: OrgId) -> tuple[str, ...]:
         """See `Members`."""
@@ -58,7 +58,7 @@ class Acquaintances:
 
     def orgs(self) -> tuple[OrgId, ...]:
         """See `Members`."""
-        return tuple(sorted(self.certificates))
+        return tuple(sorted(self.accepted))
 
     def data_key(self, org: OrgId) -> PublicKey | None:
         """See `Members`."""
@@ -130,7 +130,7 @@ class Member:
             self._engine = self._make_engine()
             bare = BareButterfly(identity(self._org, self._tls), self._members.orgs(), self._learner.added)
             opened.push_async_callback(bare.close)
-            certificates = {str(org): bytes_ for org, bytes_ in self._members.certificates.items()}
+            certificates = {str(org): bytes_ for org, bytes_ in self._members.accepted.items()}
             self._worker.say({"linked": await bare.start(certificates)})
             bare.connect(certificates, (await self._expect("ports"))["ports"])
             while (message := await self._worker.hear()) is not None:
@@ -148,7 +148,7 @@ class Member:
         self._worker.say({"hello": hello})
         for member in (await self._expect("members"))["members"]:
             org = OrgId(member["org"])
-            self._members.certificates[org] = bytes.fromhex(member["certificate"])
+            self._members.accepted[org] = bytes.fromhex(member["certificate"])
             self._members.data_keys[org] = PublicKey(bytes.fromhex(member["data_key"]))
             self._members.where[org] = (f"127.0.0.1:{member['port']}",)
         self._transport.recheck()

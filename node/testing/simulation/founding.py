@@ -25,6 +25,7 @@ from node.base.types import (
 )
 from node.testing.signing import HashSigner, verify_hash
 
+TLS_UNTIL_MS = 1 << 45
 START_MS = 1_750_000_000_000
 """The wall time at which simulated networks are founded."""
 
@@ -73,6 +74,7 @@ def found(
             PublicKey(signers[org].public_key),
             PublicKey(_seed(name, org, "data")),
             _seed(name, org, "certificate"),
+            TLS_UNTIL_MS,
             (),
         )
         cards.append(Card(body, Signature(roots[org].sign(card_signing_bytes(body)))))

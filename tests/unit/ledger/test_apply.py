@@ -30,7 +30,7 @@ from node.ledger.apply import (
     members_at_head,
     run_transaction,
 )
-from node.ledger.contracts.contract import Context, Contract, Method, Rejected, view
+from node.ledger.contracts.contract import Context, Contract, Frame, Method, Rejected, view
 from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
@@ -107,7 +107,7 @@ def test_a_refused_transaction_changes_nothing_but_its_nonce(
     (receipt,) = executed.receipts
     assert (receipt.accepted, receipt.code, receipt.events) == (False, code, ())
     assert receipt.reason
-    assert {key for key, _ in executed.writes.state} == {b"sys/head", b"sys/nonce/ada"}
+    assert {key for key, _ in executed.writes.state} == {b"sys/head", b"sys/nonce/ada", b"sys/roots"}
 
 
 def test_a_refusal_leaves_what_earlier_transactions_of_the_block_wrote() -> None:
@@ -311,6 +311,11 @@ def test_a_position_that_is_not_next_is_our_own_bug() -> None:
         build_block(chain.state, position, [], chain.founding.verify)
 
 
+def frame(chain: MemoryChain) -> Frame:
+    place = chain.position()
+    return Frame(place.chain, place.height, 5, place.members, place.members, place.parameters, chain.founding.verify)
+
+
 def _write_then_refuse(context: Context, call: Register) -> None:
     context.put("written", b"1")
     context.delete("there")
@@ -331,10 +336,10 @@ def test_what_a_contract_wrote_before_it_refused_is_gone() -> None:
     overlay.put(b"moody/there", b"1")
     before = overlay.changes()
     ask = chain.founding.transaction("ada", 0, "moody", "ask", Register("x", COMMITMENT))
-    receipt = run_transaction(overlay, contracts, chain.position(), 5, ask)
+    receipt = run_transaction(overlay, contracts, frame(chain), ask)
     assert (receipt.accepted, receipt.code, receipt.events) == (False, "changed-my-mind", ())
     assert overlay.changes() == before
 
     fail = chain.founding.transaction("ada", 0, "moody", "fail", Register("x", COMMITMENT))
     with pytest.raises(KeyError):
-        run_transaction(overlay, contracts, chain.position(), 5, fail)
+        run_transaction(overlay, contracts, frame(chain), fail)

@@ -9,6 +9,7 @@ from node.base.types import (
     Card,
     Genesis,
     GenesisBody,
+    Height,
     OrgId,
     Parameters,
     Signature,
@@ -18,11 +19,11 @@ from node.base.types import (
 )
 from node.ledger.apply import members_at_head
 from node.ledger.contracts.contract import view
-from node.ledger.contracts.membership import card_of, is_member
+from node.ledger.contracts.membership import State, card_of, standing_of
 from node.ledger.errors import InvalidGenesis
 from node.ledger.genesis import genesis_members, genesis_writes, verify_genesis
 from node.ledger.memory import MemoryState
-from node.ledger.system import head, parameters
+from node.ledger.system import head, members_at, parameters
 from node.testing.founding import GENESIS_TIME_MS, Founding
 from node.testing.signing import verify_hash
 
@@ -55,6 +56,7 @@ BROKEN: dict[str, Callable[[Founding], Genesis]] = {
     "at least one member": lambda f: signed(f, replace(f.body, cards=())),
     "ascending": lambda f: signed(f, replace(f.body, cards=f.body.cards[::-1])),
     "ascending order of organisation, each once": lambda f: signed(f, replace(f.body, cards=f.body.cards[:1] * 2)),
+    "TLS term": lambda f: signed(f, recarded(f, 1, tls_until_ms=f.body.time_ms)),
     "cards count up": lambda f: signed(f, recarded(f, 1, sequence=0)),
     "share one node key": lambda f: signed(f, recarded(f, 1, node_key=f.body.cards[0].body.node_key)),
     "share one tls certificate": lambda f: signed(
@@ -68,6 +70,7 @@ BROKEN: dict[str, Callable[[Founding], Genesis]] = {
     "3 of 4": lambda f: replace(f.genesis, signatures=f.genesis.signatures[:3]),
     "signature of ada": lambda f: replace(f.genesis, signatures=f.genesis.signatures[::-1]),
     "signature of": lambda f: replace(f.genesis, body=replace(f.body, name="renamed")),
+    "sense together": lambda f: signed(f, replace(f.body, parameters=Parameters(motion_ms=0))),
     "parameters": lambda f: signed(f, replace(f.body, parameters=Parameters(round_timeout_ms=0))),
     "make no sense": lambda f: signed(f, replace(f.body, parameters=Parameters(block_bytes_max=1 << 10))),
 }
@@ -88,8 +91,11 @@ def test_the_founded_state() -> None:
     assert parameters(state) == founding.body.parameters
     membership = view(state, "membership")
     assert [card_of(membership, org) for org in founding.members.orgs] == list(founding.body.cards)
-    assert is_member(membership, OrgId("ada"))
-    assert not is_member(membership, OrgId("eve"))
+    standing = standing_of(membership, OrgId("ada"))
+    assert standing is not None
+    assert (standing.state, standing.since) == (State.MEMBER, 1)
+    assert standing_of(membership, OrgId("eve")) is None
+    assert members_at(state, Height(1)) == founding.members
 
 
 def test_the_chains_name_follows_from_all_of_the_body() -> None:

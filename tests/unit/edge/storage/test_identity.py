@@ -34,6 +34,7 @@ def card_of(org, signer, **changes):
         node_key=PublicKey(Ed25519Signer(bytes(32)).public_key),
         data_key=PublicKey(bytes(32)),
         tls_certificate=make_tls_secret(OrgId(org)).certificate,
+        tls_until_ms=1 << 45,
         addresses=("a.example:7400", "[::1]:7400"),
     )
     return sign_card(signer, replace(body, **changes))

@@ -38,7 +38,7 @@ def place(folder, content, name=KeyName.NODE):
 
 
 def test_a_member_is_made_with_four_keys_and_a_card_that_names_them(tmp_path):
-    card = create_keys(tmp_path / "a", OrgId("a"), ("a.example:7400",), PASSPHRASE)
+    card = create_keys(tmp_path / "a", OrgId("a"), ("a.example:7400",), PASSPHRASE, 1 << 45)
 
     keys = MemberKeys(load_member_keys(tmp_path / "a", PASSPHRASE))
     organisation = load_organisation_key(tmp_path / "a", PASSPHRASE, card.body.organisation_key)
@@ -55,7 +55,7 @@ def test_a_member_is_made_with_four_keys_and_a_card_that_names_them(tmp_path):
 
 
 def test_the_daemon_needs_no_organisation_key_and_keys_are_never_overwritten(tmp_path):
-    card = create_keys(tmp_path, OrgId("a"), (), PASSPHRASE)
+    card = create_keys(tmp_path, OrgId("a"), (), PASSPHRASE, 1 << 45)
     key_path(tmp_path, KeyName.ORGANISATION).unlink()
 
     load_member_keys(tmp_path, PASSPHRASE)
@@ -64,7 +64,7 @@ def test_the_daemon_needs_no_organisation_key_and_keys_are_never_overwritten(tmp
     with pytest.raises(FileExistsError):
         write_key(tmp_path, KeyName.NODE, SECRET, PASSPHRASE)
     with pytest.raises(FileExistsError):
-        create_keys(tmp_path, OrgId("a"), (), PASSPHRASE)
+        create_keys(tmp_path, OrgId("a"), (), PASSPHRASE, 1 << 45)
 
 
 def test_a_key_is_nowhere_in_its_file_and_two_files_of_one_key_differ(tmp_path, written):

@@ -22,17 +22,17 @@ class FakeMembers:
     """The ledger's word, changed at will."""
 
     def __init__(self) -> None:
-        self.certificates: dict[OrgId, bytes] = {}
+        self.accepted: dict[OrgId, tuple[bytes, ...]] = {}
         self.where: dict[OrgId, tuple[str, ...]] = {}
 
-    def certificate(self, org: OrgId) -> bytes | None:
-        return self.certificates.get(org)
+    def certificates(self, org: OrgId) -> tuple[bytes, ...]:
+        return self.accepted.get(org, ())
 
     def addresses(self, org: OrgId) -> tuple[str, ...]:
         return self.where.get(org, ())
 
     def orgs(self) -> tuple[OrgId, ...]:
-        return tuple(sorted(self.certificates))
+        return tuple(sorted(self.accepted))
 
     def data_key(self, org: OrgId) -> PublicKey | None:
         return None
@@ -98,7 +98,7 @@ class Parties:
     async def start(self, org: str, *, listen: str = "127.0.0.1:0", chain: Digest = CHAIN, **options) -> Party:
         """A started transport that knows nobody yet."""
         tls, members, heard = self.secret(org), FakeMembers(), Heard()
-        members.certificates[OrgId(org)] = tls.certificate
+        members.accepted[OrgId(org)] = (tls.certificate,)
         options.setdefault("bulk_server", refuse_all)
         transport = GrpcTransport(
             org=OrgId(org),
@@ -120,7 +120,7 @@ class Parties:
         """Put all on everybody's ledger."""
         for party in parties:
             for other in parties:
-                party.members.certificates[other.org] = other.tls.certificate
+                party.members.accepted[other.org] = (other.tls.certificate,)
                 if dial:
                     party.members.where[other.org] = (f"127.0.0.1:{other.transport.bound_port}",)
         for party in parties:

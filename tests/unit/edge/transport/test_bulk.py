@@ -121,7 +121,7 @@ async def test_a_peer_that_is_not_there_is_told_at_once(parties):
 
     with pytest.raises(LinkError, match="no member"):
         await collect(a.transport.fetch(OrgId("nobody"), b"1"))
-    a.members.certificates[OrgId("c")] = parties.secret("c").certificate
+    a.members.accepted[OrgId("c")] = (parties.secret("c").certificate,)
     a.transport.recheck()
     with pytest.raises(LinkError, match="not connected"):
         await collect(a.transport.fetch(OrgId("c"), b"1"))

@@ -59,7 +59,7 @@ def messages(body) -> Frame:
 async def lonely(parties):
     """Member a, whose ledger names b and c, neither of which runs."""
     a = await parties.start("a", handshake_grace_s=0.2)
-    a.members.certificates |= {B: parties.secret("b").certificate, C: parties.secret("c").certificate}
+    a.members.accepted |= {B: (parties.secret("b").certificate,), C: (parties.secret("c").certificate,)}
     a.transport.recheck()
     return a
 
@@ -212,7 +212,7 @@ async def test_a_frame_beyond_what_grpc_lets_through_ends_the_link(parties, chai
 async def test_a_removed_members_open_streams_are_cut_and_stay_cut(parties):
     a, b = await parties.network("a", "b", handshake_grace_s=0.2)
 
-    del a.members.certificates[B]
+    del a.members.accepted[B]
     a.transport.recheck()
     await a.heard.until(lambda: (B, False) in a.heard.links)
     await b.heard.until(lambda: (A, False) in b.heard.links)
@@ -227,7 +227,7 @@ async def test_a_removed_members_open_streams_are_cut_and_stay_cut(parties):
 async def test_a_changed_certificate_cuts_the_old_key_off(parties):
     a, _ = await parties.network("a", "b")
 
-    a.members.certificates[B] = make_tls_secret(B).certificate
+    a.members.accepted[B] = (make_tls_secret(B).certificate,)
     a.transport.recheck()
     await a.heard.until(lambda: (B, False) in a.heard.links)
 
@@ -248,8 +248,8 @@ async def test_a_member_that_is_added_is_linked_without_a_restart(parties):
 
 async def test_a_server_that_is_not_the_dialled_member_gets_no_link(parties):
     a, b = await parties.start("a"), await parties.start("b")
-    a.members.certificates[C] = parties.secret("c").certificate
-    b.members.certificates[A] = a.tls.certificate
+    a.members.accepted[C] = (parties.secret("c").certificate,)
+    b.members.accepted[A] = (a.tls.certificate,)
 
     # a's ledger says that c lives where b does; b's certificate is not c's.
     a.members.where[C] = (f"127.0.0.1:{b.transport.bound_port}",)

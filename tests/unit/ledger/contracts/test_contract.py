@@ -6,11 +6,12 @@ import pytest
 
 from node.base.codec import DecodeError
 from node.base.ports import Writes
-from node.base.types import Digest, Event, Height, MemberSet, OrgId
-from node.ledger.contracts.contract import Context, view
+from node.base.types import Digest, Event, Height, MemberSet, OrgId, Parameters
+from node.ledger.contracts.contract import Context, Frame, view
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.memory import MemoryState
 from node.ledger.overlay import Overlay
+from node.testing.signing import verify_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,9 @@ class Note:
 
 def context(state: MemoryState) -> tuple[Context, Overlay]:
     overlay = Overlay(state)
-    made = Context(
-        overlay,
-        "notes",
-        org=OrgId("ada"),
-        time_ms=5,
-        height=Height(1),
-        transaction=Digest(bytes(32)),
-        members=MemberSet(()),
-    )
+    nobody = MemberSet(())
+    frame = Frame(Digest(bytes(32)), Height(1), 5, nobody, nobody, Parameters(), verify_hash)
+    made = Context(overlay, "notes", frame, org=OrgId("ada"), transaction=Digest(bytes(32)))
     return made, overlay
 
 
@@ -65,7 +60,7 @@ def test_events_carry_the_contracts_name_in_order() -> None:
 
 
 def test_the_registry_names_contracts_as_they_name_themselves() -> None:
-    assert {"membership", "sharing", "training"} <= set(CONTRACTS)
+    assert {"evidence", "membership", "sharing", "training"} <= set(CONTRACTS)
     assert all(name == contract.name and "/" not in name for name, contract in CONTRACTS.items())
     # `sys/` is the ledger's own part of the state.
     assert "sys" not in CONTRACTS

@@ -1,0 +1,42 @@
+"""Who may sign transactions at a height, with which key, and what they may ask for."""
+
+from dataclasses import dataclass
+
+from node.base.types import MemberSet, OrgId, PublicKey
+from node.ledger.contracts import membership
+from node.ledger.contracts.contract import Readable, view
+from node.ledger.contracts.membership import State
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRight:
+    """What an organisation may sign."""
+
+    key: PublicKey
+    limited: tuple[str, str] | None
+    """None for everything; else only `membership.*`, and code and reason of the refusal of anything else."""
+
+
+def signing_right(reader: Readable, members: MemberSet, org: OrgId, time_ms: int) -> SigningRight | None:
+    """The right at the height at which `members` is in force; None for none. `reader` is the state before that block.
+
+    - Members in force sign with their key in force.
+    - Candidates sign with their card's node key, and only `membership.*`; not with one that was revoked.
+    - Whose TLS term is over at `time_ms`, block time, signs only `membership.*`: that renews it (fabric#4875).
+    """
+    entries = view(reader, membership.NAME)
+    standing = membership.standing_of(entries, org)
+    if standing is None:
+        return None
+    if (key := members.keys.get(org)) is not None:
+        over = standing.tls_until_ms < time_ms
+        reason = f"The term of {org}'s TLS certificate is over; first renew it: lepton keys rotate tls."
+        return SigningRight(key, ("term-over", reason) if over else None)
+    if standing.state is not State.CANDIDATE:
+        return None
+    card = membership.card_of(entries, org)
+    assert card is not None, "a candidate has a card"
+    if membership.is_revoked(entries, card.body.node_key):
+        return None
+    reason = f"{org} is a candidate and may only sign for its membership until it is a member."
+    return SigningRight(card.body.node_key, ("candidate", reason))
