@@ -32,7 +32,7 @@ PUBLIC = {
 def renewed(tmp_path_factory):
     """A member's folder with a second generation of each key, as a renewal leaves it before its card is made."""
     folder = tmp_path_factory.mktemp("renewed")
-    card = create_keys(folder, A, (), PASSPHRASE)
+    card = create_keys(folder, A, (), PASSPHRASE, 1 << 45)
     keys = {name: create_next_key(folder, name, A, PASSPHRASE, PUBLIC[name](card)) for name in KeyName}
     return folder, card, keys
 
@@ -88,7 +88,7 @@ def test_keys_are_taken_in_while_it_runs_and_only_new_files_are_opened(renewed):
 
 
 def test_an_interrupted_renewal_is_taken_up_and_a_finished_one_begins_anew(tmp_path):
-    card = create_keys(tmp_path, A, (), PASSPHRASE)
+    card = create_keys(tmp_path, A, (), PASSPHRASE, 1 << 45)
     in_force = card.body.node_key
 
     interrupted = create_next_key(tmp_path, KeyName.NODE, A, PASSPHRASE, in_force)
@@ -101,7 +101,7 @@ def test_an_interrupted_renewal_is_taken_up_and_a_finished_one_begins_anew(tmp_p
 
 
 def test_a_key_that_the_files_do_not_hold_is_replaced_by_a_new_one(tmp_path):
-    create_keys(tmp_path, A, (), PASSPHRASE)
+    create_keys(tmp_path, A, (), PASSPHRASE, 1 << 45)
 
     made = create_next_key(tmp_path, KeyName.NODE, A, PASSPHRASE, bytes(32))
 
@@ -109,7 +109,7 @@ def test_a_key_that_the_files_do_not_hold_is_replaced_by_a_new_one(tmp_path):
 
 
 def test_the_next_key_is_not_made_with_another_passphrase(tmp_path):
-    card = create_keys(tmp_path, A, (), PASSPHRASE)
+    card = create_keys(tmp_path, A, (), PASSPHRASE, 1 << 45)
 
     with pytest.raises(WrongPassphrase):
         create_next_key(tmp_path, KeyName.DATA, A, PASSPHRASE + " ", card.body.data_key)
@@ -117,7 +117,7 @@ def test_the_next_key_is_not_made_with_another_passphrase(tmp_path):
 
 
 def test_only_the_newest_node_keys_are_opened_and_every_data_key(tmp_path):
-    card = create_keys(tmp_path, A, (), PASSPHRASE)
+    card = create_keys(tmp_path, A, (), PASSPHRASE, 1 << 45)
     for name, count in ((KeyName.NODE, GENERATIONS_MAX), (KeyName.DATA, GENERATIONS_MAX)):
         in_force = PUBLIC[name](card)
         for _ in range(count):
@@ -139,7 +139,7 @@ def test_the_organisation_key_is_found_by_what_the_card_names(renewed):
 
 
 def test_files_of_other_names_are_no_generations(tmp_path):
-    create_keys(tmp_path, A, (), PASSPHRASE)
+    create_keys(tmp_path, A, (), PASSPHRASE, 1 << 45)
     for name in ("node.02.key", "node.x.key", "node.1.key", ".node.key.abc", "node.\u0665.key"):
         (tmp_path / "keys" / name).write_bytes(b"")
 
