@@ -34,6 +34,10 @@ from node.ledger.system import nonce_window
 log = structlog.get_logger()
 
 
+OnBroke = Callable[[OrgId, str], None]
+"""(peer, reason): the peer's stream ended because it broke the protocol."""
+
+
 class RunningTransport(Transport, Linked, Protocol):
     """A transport with a beginning and an end, that tells how its links are."""
 
@@ -54,6 +58,7 @@ class Wiring:
     on_message: OnMessage
     on_link: OnLink
     bulk_server: BulkServer
+    on_broke: OnBroke
 
 
 MakeTransport = Callable[[Wiring], RunningTransport]
@@ -134,6 +139,7 @@ class MemberNode:
                 on_message=lambda peer, message: self.engine.peer_sent(peer, message),
                 on_link=self._link_changed,
                 bulk_server=lambda peer, request: self.training.serve(peer, request),
+                on_broke=lambda peer, reason: self.engine.peer_broke(peer, reason),
             )
         )
         self.engine = Engine(
@@ -145,6 +151,7 @@ class MemberNode:
             on_commit=self._committed,
             on_heard=lambda peer, heard: self.training.on_heard(peer, heard),
             on_fault=lambda peer, reason: self._log.warning("peer fault", peer=peer, reason=reason),
+            on_cut=lambda cut: self._log.warning("peer cut off", peer=cut.peer, seconds=cut.seconds, reason=cut.reason),
         )
         self.submitter = Submitter(
             self.org,

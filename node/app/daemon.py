@@ -18,7 +18,7 @@ from node.app.settings import Folder, Settings, SettingsError
 from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
-from node.edge.transport import GrpcTransport
+from node.edge.transport import GrpcTransport, Refusal, RefusalKind
 from node.engine.training import EgressPolicy
 from node.ledger.genesis import verify_genesis
 
@@ -45,6 +45,11 @@ def run_daemon(root: Path, settings: Settings, passphrase: str, *, log_json: boo
 
 def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, wiring: Wiring) -> GrpcTransport:
     """The links of a member that listens on `listen`."""
+
+    def refused(refusal: Refusal) -> None:
+        if refusal.kind is RefusalKind.BROKE_PROTOCOL and refusal.holder is not None:
+            wiring.on_broke(refusal.holder, refusal.reason)
+
     return GrpcTransport(
         org=org,
         chain=chain_id(genesis.body),
@@ -54,6 +59,7 @@ def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, 
         on_message=wiring.on_message,
         on_link=wiring.on_link,
         bulk_server=wiring.bulk_server,
+        on_refused=refused,
         listen=listen,
     )
 

@@ -91,10 +91,16 @@ class Standing:
                 "connected": org in links and links[org].connected,
                 "height": tip.height if (tip := tips.get(org)) is not None else None,
                 **(_link(links[org]) if org in links else {}),
+                "conduct": self._conduct(org),
             }
             for org in self._members()
             if org != self._org
         ]
+
+    def _conduct(self, org: OrgId) -> dict[str, Any] | None:
+        """What speaks against the peer: messages beyond their limits, faults, how often it was cut off."""
+        found = self._engine.conduct(org)
+        return None if found is None else dataclasses.asdict(found)
 
     def _held(self) -> dict[str, list[str]]:
         """Public halves of the keys that the daemon holds, newest first; of TLS keys their certificates' SHA-256."""

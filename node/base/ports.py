@@ -168,6 +168,10 @@ class Transport(Protocol):
         """The peers with a live control link."""
         ...
 
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        """End the links to the peer, and have none for so long: it is neither dialled nor let in."""
+        ...
+
 
 class LinkError(OSError):
     """A peer cannot be reached, went away in mid-answer, or answered with a refusal; the text says which."""

@@ -1,16 +1,19 @@
 """The loop: input, step, effects in order. The only place where the replica's decisions become writes and sends.
 
 One task runs `Engine.run`. Everything else hands it inputs: the transport's callbacks, the operator's calls, the
-replica's own `wake_at`. What a block brought is told to `on_commit`, once, after it is on disk.
+replica's own `wake_at`. What a block brought is told to `on_commit`, once, after it is on disk. What a peer sends goes
+past `Guard` first, and a peer that does not stop doing wrong is cut off.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from node.base.ports import Clock, Store, TransactionRecord, Transport, VoteLog
-from node.base.types import Digest, Heard, Height, OrgId, PeerMessage, RoundChange, Transaction, Vote
+from node.base.types import Digest, Heard, Height, OrgId, Transaction
+from node.engine import guard
+from node.engine.inbox import Inbox
 from node.engine.replica import (
     Admitted,
     AppendVotes,
@@ -33,17 +36,13 @@ from node.engine.replica import (
 
 T = TypeVar("T")
 
-INBOX_PER_PEER_MAX = 4_096
-"""Messages of one peer that wait; more are dropped, and the peer's own retries bring them again."""
-_VOTES = tuple(bytes((get_args(PeerMessage).index(kind),)) for kind in (Vote, RoundChange))
-"""How a vote's bytes begin. Votes overtake what waits: behind a burst of transactions they would come too late for
-their round. A proposal does not, so that the bodies that it names are taken before it."""
 INPUTS_PER_TURN = 32
 """Inputs taken before other tasks of the process get their turn."""
 
 OnCommit = Callable[[Height], None]
 OnHeard = Callable[[OrgId, Heard], None]
 OnFault = Callable[[OrgId, str], None]
+OnCut = Callable[[guard.Cut], None]
 
 
 class SubmissionRefused(Exception):
@@ -68,6 +67,7 @@ class Engine:
         on_commit: OnCommit,
         on_heard: OnHeard,
         on_fault: OnFault,
+        on_cut: OnCut,
     ) -> None:
         self.replica = replica
         self._store = store
@@ -77,24 +77,31 @@ class Engine:
         self._on_commit = on_commit
         self._on_heard = on_heard
         self._on_fault = on_fault
-        self._inbox: deque[Input] = deque()
-        self._urgent: deque[PeerSent] = deque()
-        self._waiting_by_peer: Counter[OrgId] = Counter()
+        self._on_cut = on_cut
+        self._guard = guard.Guard()
+        self._inbox = Inbox()
         self._ready = asyncio.Event()
         self._admission: dict[Digest, list[asyncio.Future[None]]] = {}
         self._finality: dict[Digest, list[asyncio.Future[TransactionRecord]]] = {}
 
     def peer_sent(self, peer: OrgId, message: bytes) -> None:
         """The transport's `OnMessage`."""
-        if self._waiting_by_peer[peer] >= INBOX_PER_PEER_MAX:
-            return
-        self._waiting_by_peer[peer] += 1
-        sent = PeerSent(peer, message)
-        if message.startswith(_VOTES):
-            self._urgent.append(sent)
+        if not self._guard.admits(peer, message):
+            verdict = self._guard.judge(peer, message, self._clock.now().mono_ms)
+            self._carry_out(verdict.cut)
+            if not verdict.admitted:
+                return
+        if self._inbox.put(peer, message):
             self._ready.set()
-        else:
-            self._put(sent)
+
+    def peer_broke(self, peer: OrgId, reason: str) -> None:
+        """The peer's stream ended because it broke the protocol of frames; the transport has logged it."""
+        now_ms = self._clock.now().mono_ms
+        self._carry_out(self._guard.fault(peer, guard.BROKE_PROTOCOL_SCORE, reason, now_ms))
+
+    def conduct(self, peer: OrgId) -> guard.Conduct | None:
+        """What speaks against the peer since the start; None for nothing."""
+        return self._guard.conduct(peer)
 
     def link_changed(self, peer: OrgId, up: bool) -> None:
         """The transport's `OnLink`."""
@@ -130,8 +137,8 @@ class Engine:
                 await self._take(await self._next())
             await asyncio.sleep(0)
 
-    def _put(self, item: Input) -> None:
-        self._inbox.append(item)
+    def _put(self, item: Submitted | LinkChanged) -> None:
+        self._inbox.put_own(item)
         self._ready.set()
 
     async def _next(self) -> Input:
@@ -140,11 +147,8 @@ class Engine:
             now = self._clock.now().mono_ms
             if wake_at is not None and wake_at <= now:
                 return Tick()
-            if self._urgent or self._inbox:
-                item = self._urgent.popleft() if self._urgent else self._inbox.popleft()
-                if isinstance(item, PeerSent):
-                    self._waiting_by_peer[item.peer] -= 1
-                return item
+            if self._inbox:
+                return self._inbox.take()
             self._ready.clear()
             alarm = None
             if wake_at is not None:
@@ -159,9 +163,24 @@ class Engine:
         inputs = deque([item])
         while inputs:
             for effect in self.replica.step(inputs.popleft(), now=self._clock.now()):
+                if isinstance(effect, PeerFault):
+                    self._blame(effect, item)
+                    continue
                 committed = await self._perform(effect)
                 if committed is not None:
                     inputs.append(committed)
+
+    def _blame(self, fault: PeerFault, item: Input) -> None:
+        passed_on = isinstance(item, PeerSent) and guard.kind_of(item.message) == guard.TRANSACTION
+        score = guard.PASSED_ON_SCORE if passed_on else guard.FAULT_SCORE
+        self._on_fault(fault.peer, fault.reason)
+        self._carry_out(self._guard.fault(fault.peer, score, fault.reason, self._clock.now().mono_ms))
+
+    def _carry_out(self, cut: guard.Cut | None) -> None:
+        if cut is not None:
+            self._inbox.drop(cut.peer)
+            self._on_cut(cut)
+            self._transport.cut(cut.peer, cut.seconds, cut.reason)
 
     async def _perform(self, effect: Effect) -> Committed | None:
         match effect:
@@ -173,8 +192,6 @@ class Engine:
                 return await self._commit(effect)
             case SyncBlocks():
                 await self._store.sync()
-            case PeerFault(peer, reason):
-                self._on_fault(peer, reason)
             case HeardFrom(peer, heard):
                 self._on_heard(peer, heard)
             case Admitted(id_):

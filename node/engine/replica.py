@@ -7,7 +7,7 @@ the edge. The same class runs in the daemon, in N-member tests and in the simula
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args
 
 from node.base.codec import DecodeError, decode, encode
 from node.base.ports import ChainReader, Keyring, StateReader, Verifier
@@ -83,6 +83,8 @@ ANSWER_BYTES_MAX = 1 << 20
 REPEATED_MAX = 100
 """Waiting transactions that are sent again at once."""
 _MESSAGE: Any = PeerMessage
+_TRANSACTION = bytes((get_args(PeerMessage).index(Transaction),))
+"""How a transaction's message begins; its byte form follows."""
 
 _Inner = consensus.Input | gossip.Input | mempool.Input
 
@@ -253,6 +255,8 @@ class Replica:
     # Messages
 
     def _receive(self, peer: OrgId, data: bytes) -> None:
+        if data.startswith(_TRANSACTION) and self._mempool.holds(data[1:]):
+            return
         try:
             message: PeerMessage = decode(_MESSAGE, data)
         except DecodeError as error:

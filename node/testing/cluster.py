@@ -260,6 +260,9 @@ class _MemoryLinks:
         )
         return TransportHealth(0, 0, {}, tuple(links))
 
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        self._joined.cut(peer, seconds, reason)
+
 
 class _Cut(Shaped):
     """A member's transport with some traffic refused, from start to close."""

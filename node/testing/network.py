@@ -31,6 +31,7 @@ class MemoryNetwork:
         self._linked: set[frozenset[OrgId]] = set()
         self._no_control: set[frozenset[OrgId]] = set()
         self._no_bulk: set[tuple[OrgId, OrgId]] = set()
+        self._cut_until: dict[frozenset[OrgId], float] = {}
         self._moved: Counter[tuple[OrgId, OrgId, bool]] = Counter()
 
     def join(self, org: OrgId, on_message: OnMessage, on_link: OnLink, bulk_server: BulkServer) -> "MemoryTransport":
@@ -69,6 +70,14 @@ class MemoryNetwork:
     def linked(self, org: OrgId) -> frozenset[OrgId]:
         """The peers with a live link to the member."""
         return frozenset(peer for link in self._linked if org in link for peer in link if peer != org)
+
+    def cut(self, org: OrgId, peer: OrgId, seconds: float) -> None:
+        """No link between the two for so long, because `org` wants none."""
+        pair = frozenset((org, peer))
+        loop = asyncio.get_running_loop()
+        self._cut_until[pair] = loop.time() + seconds
+        loop.call_later(seconds, self._update_links)
+        self._update_links()
 
     def deliver(self, source: "MemoryTransport", peer: OrgId, message: bytes) -> None:
         """Hand over one message at the loop's next turn; dropped where there is no link now or then."""
@@ -129,8 +138,9 @@ class MemoryNetwork:
 
     def _update_links(self) -> None:
         """Bring links up and down as members and cuts are now, telling both ends at the loop's next turn."""
-        orgs = sorted(self._members)
-        wanted = {frozenset((a, b)) for a in orgs for b in orgs if a < b} - self._no_control
+        orgs, now = sorted(self._members), asyncio.get_running_loop().time()
+        cut = {pair for pair, until in self._cut_until.items() if until > now}
+        wanted = {frozenset((a, b)) for a in orgs for b in orgs if a < b} - self._no_control - cut
         self._announce(self._linked - wanted, False)
         self._announce(wanted - self._linked, True)
         self._linked = wanted
@@ -167,6 +177,10 @@ class MemoryTransport:
         """The peers with a live link."""
         return self._network.linked(self.org)
 
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        """No link to the peer for so long."""
+        self._network.cut(self.org, peer, seconds)
+
 
 class Shaped:
     """Any transport with some of its traffic refused; implements the port `Transport`.
@@ -201,6 +215,10 @@ class Shaped:
     def connected(self) -> frozenset[OrgId]:
         """What the inner transport says."""
         return self._inner.connected()
+
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        """Cut the inner transport's links."""
+        self._inner.cut(peer, seconds, reason)
 
 
 async def _take(chunks: AsyncIterator[bytes]) -> bytes | None:

@@ -156,6 +156,10 @@ class _Transport:
         """Everybody who lives."""
         return frozenset(org for org, member in self._world.members.items() if member.alive and org != self._org)
 
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        """Block both ways, for good: a training round's world has no such clock."""
+        self._world.blocked |= {(self._org, peer), (peer, self._org)}
+
 
 class WorldMember:
     """One member: its engine, learner and folder."""

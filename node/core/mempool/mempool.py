@@ -113,6 +113,7 @@ class Mempool:
         self._limits = limits or Limits()
         self._queues: dict[OrgId, _Queue] = {}
         self._by_id: dict[Digest, Transaction] = {}
+        self._forms: set[bytes] = set()
         self._bytes = 0
         # Keys are digests over body and signature: a bad signature must not speak against the good transaction.
         self._bad: dict[bytes, Unacceptable] = {}
@@ -130,6 +131,10 @@ class Mempool:
     def get(self, id_: Digest) -> Transaction | None:
         """The waiting transaction of this id."""
         return self._by_id.get(id_)
+
+    def holds(self, form: bytes) -> bool:
+        """Whether the transaction of this byte form waits, signature included: known without decoding it."""
+        return form in self._forms
 
     def candidates(self, turn: int = 0) -> Iterator[Transaction]:
         """All that wait, one of each organisation in turn, each organisation's by nonce.
@@ -292,6 +297,7 @@ class Mempool:
         queue.bytes += len(transaction.encoded)
         self._bytes += len(transaction.encoded)
         self._by_id[transaction.id] = transaction
+        self._forms.add(transaction.encoded)
 
     def _remove(self, transaction: Transaction) -> None:
         body = transaction.body
@@ -301,5 +307,6 @@ class Mempool:
         queue.bytes -= len(transaction.encoded)
         self._bytes -= len(transaction.encoded)
         del self._by_id[transaction.id]
+        self._forms.discard(transaction.encoded)
         if not queue.nonces:
             del self._queues[body.org]

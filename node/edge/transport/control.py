@@ -43,6 +43,8 @@ class ControlSession(Session):
         if isinstance(frame, Piece) or frame.WhichOneof("kind") != "messages":
             raise PeerBroke("a frame on the control stream that carries no messages")
         bodies = list(frame.messages.bodies)
+        if not bodies:
+            raise PeerBroke("a frame of no messages")
         size = sum(len(body) for body in bodies)
         if size > CONTROL_MESSAGE_BYTES_MAX or len(bodies) > MESSAGES_PER_FRAME_MAX:
             raise PeerBroke(
@@ -51,6 +53,9 @@ class ControlSession(Session):
             )
         self._report.clock(self.link.peer, frame.messages.sent_ms)
         for body in bodies:
+            if self._closing.done():
+                # Cut off for what stood before this in the same frame.
+                return
             self._on_message(self.link.peer, body)
 
     async def _write(self) -> Never:

@@ -53,6 +53,7 @@ class Dialler(Generic[S]):
         while True:
             await self._lane.wait_free()
             await self._until_wanted()
+            await self._lane.wait_allowed()
             await asyncio.sleep(head_start + backoff * random.uniform(0.5, 1.0))
             began = loop.time()
             for address in self._members.addresses(self._lane.peer):

@@ -2,6 +2,7 @@
 
 LinkError (node.base.ports)
 ├── PeerBroke       the peer sent what the protocol does not allow
+├── PeerCut         the peer is cut off for a while
 └── PeerTooSlow     the peer does not take what we must send
 """
 
@@ -10,6 +11,10 @@ from node.base.ports import LinkError
 
 class PeerBroke(LinkError):
     """The peer's fault: it is cut off and the reason is logged under its name."""
+
+
+class PeerCut(LinkError):
+    """Whoever judges what the peer sends wants no link to it for now."""
 
 
 class PeerTooSlow(LinkError):

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from node.base.ports import LinkError, Members
 from node.base.types import OrgId
+from node.edge.transport.errors import PeerCut
 from node.edge.transport.report import Purpose
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
@@ -41,6 +42,23 @@ class Lane(Generic[S]):
         self._up = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
+        self._cut_until = 0.0
+        """By the loop's clock."""
+
+    @property
+    def cut_for_s(self) -> float:
+        """How long the peer is still cut off; 0 when it may be linked."""
+        return max(0.0, self._cut_until - asyncio.get_running_loop().time())
+
+    def cut(self, seconds: float, reason: LinkError) -> None:
+        """End the current session and take none for so long."""
+        self._cut_until = asyncio.get_running_loop().time() + seconds
+        self.close(reason)
+
+    async def wait_allowed(self) -> None:
+        """Until the peer is not cut off."""
+        # If it is cut off anew meanwhile, it is dialled once and the lane refuses the link.
+        await asyncio.sleep(self.cut_for_s)
 
     async def wait_up(self) -> None:
         """Until there is a session."""
@@ -54,6 +72,8 @@ class Lane(Generic[S]):
         """Run a session on the stream until it ends; why it ended, or why it was not wanted."""
         if link.certificate not in self._members.certificates(self.peer):
             return LinkError("its certificate changed while the link was made")
+        if self.cut_for_s > 0:
+            return PeerCut(f"cut off for {self.cut_for_s:.0f} s more")
         session = self._make(link, stream)
         if not self._attach(session):
             return LinkError("there is a link to this peer already")

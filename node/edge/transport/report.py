@@ -38,6 +38,8 @@ class RefusalKind(enum.Enum):
     WRONG_VERSION = "wrong-version"
     BROKE_PROTOCOL = "broke-protocol"
     """An authenticated peer sent what the protocol does not allow."""
+    CUT_OFF = "cut-off"
+    """A member that was cut off for a while for what it sent."""
     TOO_SLOW = "too-slow"
     """An authenticated peer reads more slowly than we must send."""
 

@@ -32,6 +32,7 @@ _STATUS = {
     RefusalKind.WRONG_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
     RefusalKind.WRONG_CHAIN: grpc.StatusCode.FAILED_PRECONDITION,
     RefusalKind.WRONG_VERSION: grpc.StatusCode.FAILED_PRECONDITION,
+    RefusalKind.CUT_OFF: grpc.StatusCode.UNAVAILABLE,
 }
 
 
@@ -104,7 +105,7 @@ class LinkServer:
         self._idle.clear()
         try:
             self._handshakes.call_came()
-            caller = self._judge(context)
+            caller = self._judge(context, purpose)
             if isinstance(caller, Refusal):
                 self._report.refuse(caller)
                 await context.abort(_STATUS[caller.kind], caller.reason)
@@ -131,7 +132,7 @@ class LinkServer:
             return LinkError("there is no lane for this member: dial again")
         return await lane.use(link, stream)
 
-    def _judge(self, context: Any) -> Caller | Refusal:
+    def _judge(self, context: Any, purpose: Purpose) -> Caller | Refusal:
         values = claimed_values(context.invocation_metadata())
         claimed = claimed_org(values)
         shown = self._shown_certificate(context)
@@ -151,6 +152,9 @@ class LinkServer:
             return refusal(RefusalKind.WRONG_CHAIN, "the call is for another chain")
         if values.get(VERSION_KEY) != str(PROTOCOL_VERSION):
             return refusal(RefusalKind.WRONG_VERSION, f"this member speaks version {PROTOCOL_VERSION} of the protocol")
+        lane = self._find_lane(claimed, purpose)
+        if lane is not None and lane.cut_for_s > 0:
+            return refusal(RefusalKind.CUT_OFF, f"{claimed} is cut off here for {lane.cut_for_s:.0f} s more")
         return Caller(claimed, shown)
 
     def _shown_certificate(self, context: Any) -> bytes | None:

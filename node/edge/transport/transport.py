@@ -14,6 +14,7 @@ from node.edge.transport.bulk import BulkSession
 from node.edge.transport.control import ControlSession
 from node.edge.transport.credentials import Identity
 from node.edge.transport.dialler import Dialler
+from node.edge.transport.errors import PeerCut
 from node.edge.transport.health import LinkHealth, TransportHealth
 from node.edge.transport.lane import Lane
 from node.edge.transport.limits import (
@@ -141,6 +142,13 @@ class GrpcTransport:
         known = self._peers.get(peer)
         if known is not None and known.control.current is not None:
             known.control.current.send(message)
+
+    def cut(self, peer: OrgId, seconds: float, reason: str) -> None:
+        """End the links to the peer, and have none for so long: it is neither dialled nor let in."""
+        known = self._peers.get(peer)
+        if known is not None:
+            for lane in (known.control, known.bulk):
+                lane.cut(seconds, PeerCut(f"cut off for {seconds:g} s: {reason}"))
 
     async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
         """Ask on the bulk connection; yields the chunks of the answer. Raises `LinkError`."""

@@ -171,3 +171,19 @@ async def test_shaped_cuts_in_front_of_any_transport():
 
     assert b.heard == [(A, True)]
     assert shaped.connected() == {B}
+
+
+async def test_a_cut_link_comes_back_by_itself_when_its_time_is_over():
+    network, a, b = await members(A, B)
+
+    a.transport.cut(B, 0.05, "it floods")
+    await turn()
+    assert not a.transport.connected()
+    assert a.heard[-1] == (B, False)
+    assert b.heard[-1] == (A, False)
+    async with asyncio.timeout(10):
+        while not network.linked(A):
+            await turn()
+    await turn()
+
+    assert a.heard[-1] == (B, True)

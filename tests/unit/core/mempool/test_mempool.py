@@ -78,6 +78,14 @@ def test_a_duplicate_is_told_to_the_operator_and_not_held_against_a_peer() -> No
     assert len(pool) == 1
 
 
+def test_a_waiting_transaction_is_known_by_its_bytes_and_not_by_its_id_alone() -> None:
+    pool, _, _ = made()
+    good = transaction("ada", 3)
+    pool.step(Submitted(good), now=NOW)
+    assert pool.holds(good.encoded)
+    assert not pool.holds(replace(good, signature=Signature(bytes(64))).encoded)
+
+
 def test_a_nonce_waits_once() -> None:
     pool, _, _ = made()
     pool.step(Submitted(transaction("ada", 3)), now=NOW)
@@ -228,7 +236,7 @@ class MempoolMachine(RuleBasedStateMachine):
         block = tuple(entry for entry, _ in zip(self.pool.candidates(), range(count), strict=False))
         self.used.update((entry.body.org, entry.body.nonce) for entry in block)
         self.pool.step(Committed(block, self.now.wall_ms), now=self.now)
-        assert all(self.pool.get(entry.id) is None for entry in block)
+        assert all(self.pool.get(entry.id) is None and not self.pool.holds(entry.encoded) for entry in block)
 
     @rule(ms=st.integers(0, 9_000))
     def wait(self, ms: int) -> None:
@@ -239,7 +247,7 @@ class MempoolMachine(RuleBasedStateMachine):
     def bounded_and_consistent(self) -> None:
         entries = list(self.pool.candidates())
         assert len(entries) == len(self.pool) == len({(entry.body.org, entry.body.nonce) for entry in entries})
-        assert all(self.pool.get(entry.id) == entry for entry in entries)
+        assert all(self.pool.get(entry.id) == entry and self.pool.holds(entry.encoded) for entry in entries)
         assert sum(len(entry.encoded) for entry in entries) <= self.limits.bytes
         assert not self.used & {(entry.body.org, entry.body.nonce) for entry in entries}
         assert (self.pool.wake_at is None) == (not entries)

@@ -240,16 +240,30 @@ async def test_messages_go_out_in_order_and_come_in_in_order():
 
 @pytest.mark.parametrize(
     "frame",
-    [messages(*[b"x"] * (MESSAGES_PER_FRAME_MAX + 1)), messages(bytes(CONTROL_MESSAGE_BYTES_MAX), b"x")],
-    ids=["too many", "too long together"],
+    [messages(*[b"x"] * (MESSAGES_PER_FRAME_MAX + 1)), messages(bytes(CONTROL_MESSAGE_BYTES_MAX), b"x"), messages()],
+    ids=["too many", "too long together", "none"],
 )
-async def test_a_frame_of_too_much_ends_the_session(frame):
+async def test_a_frame_of_too_much_or_nothing_ends_the_session(frame):
     wire, heard = Wire(), []
     session = ControlSession(link(Purpose.CONTROL), wire, lambda peer, message: heard.append(message), Report(A, None))
     wire.play(frame)
 
     assert isinstance(await end_of(session), PeerBroke)
     assert heard == []
+
+
+async def test_what_stands_behind_a_message_that_ends_the_link_is_not_heard():
+    wire, heard = Wire(), []
+
+    def hear(peer, message):
+        heard.append(message)
+        session.close(LinkError("one was enough"))
+
+    session = ControlSession(link(Purpose.CONTROL), wire, hear)
+    wire.play(messages(b"1", b"2", b"3"))
+
+    assert str(await end_of(session)) == "one was enough"
+    assert heard == [b"1"]
 
 
 async def test_what_waits_goes_out_in_few_frames_and_in_order():

@@ -42,6 +42,9 @@ class NoTransport:
     def connected(self):
         return frozenset()
 
+    def cut(self, peer, seconds, reason):
+        raise AssertionError("nobody is cut off")
+
 
 class Desk:
     """The server of m0 in a job of four, at the wanted place."""
