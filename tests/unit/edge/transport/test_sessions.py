@@ -259,7 +259,7 @@ async def test_what_stands_behind_a_message_that_ends_the_link_is_not_heard():
         heard.append(message)
         session.close(LinkError("one was enough"))
 
-    session = ControlSession(link(Purpose.CONTROL), wire, hear)
+    session = ControlSession(link(Purpose.CONTROL), wire, hear, Report(A, None))
     wire.play(messages(b"1", b"2", b"3"))
 
     assert str(await end_of(session)) == "one was enough"
