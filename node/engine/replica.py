@@ -165,6 +165,11 @@ class Replica:
         return len(self._mempool)
 
     @property
+    def kept(self) -> int:
+        """How many messages the consensus keeps of the height that is being agreed on; bounded, whatever is sent."""
+        return self._consensus.kept
+
+    @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
         heartbeat = None if self._work_told else self._heartbeat_at_ms

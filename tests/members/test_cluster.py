@@ -5,7 +5,7 @@ import pytest
 from node.base.codec import encode
 from node.base.types import Digest
 from node.ledger.contracts.sharing import Register
-from node.testing import Cluster
+from node.testing.cluster import Cluster
 
 
 def register(name: str) -> bytes:

@@ -156,6 +156,7 @@ def test_a_lying_sync_peer_is_dropped_and_another_serves(lie):
     # CVE-2025-24371, and its kin: false blocks, half certificates, silence.
     simulation = started(seed=12)
     liar, *honest, away = simulation.founded.orgs
+    simulation.checkers.liars = frozenset({liar})
     simulation.stop(away)
     for height in range(1, 6):
         simulation.submit(honest[0])
@@ -184,6 +185,7 @@ def test_a_lying_sync_peer_is_dropped_and_another_serves(lie):
 def test_a_peer_that_claims_a_great_height_and_lowers_it_does_not_hold_the_catch_up():
     simulation = started(seed=13)
     liar, *honest, away = simulation.founded.orgs
+    simulation.checkers.liars = frozenset({liar})
     simulation.stop(away)
     for height in range(1, 4):
         simulation.submit(honest[0])
@@ -291,6 +293,7 @@ def test_answers_are_bounded():
 def test_garbage_is_a_fault_and_not_a_crash():
     simulation = started(seed=20)
     org, peer = simulation.founded.orgs[:2]
+    simulation.checkers.liars = frozenset({peer})
     good = encode(Tip(Height(0), simulation.founded.chain), PeerMessage)
     for data in (b"", b"\xff", good[:-1], good + b"\x00", bytes(1_000)):
         simulation.feed(org, PeerSent(peer, data))

@@ -1,45 +1,67 @@
-"""Many seeds: no disagreement, nothing signed twice, growth after healing, exact replay."""
+"""Many seeds: no disagreement, nothing signed twice, progress after healing, exact replay."""
 
 import pytest
 
 from node.testing.simulation import Outcome, Plan, run_seed
+from node.testing.simulation.campaign import Campaign, run_campaign
+from node.testing.simulation.twins import run_twins
 
-SEEDS = 500
-BATCH = 50
+KEPT = [
+    # A member that was a round ahead of the others stayed so for ever, once time-outs were at the cap.
+    Plan(seed=290, liars=1),
+]
+"""Seeds that found something, with what it was."""
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+@pytest.mark.parametrize("first", range(0, 320, 80))
 def test_four_members_agree_under_faults(first):
-    outcomes = [run_seed(Plan(seed=seed)) for seed in range(first, first + BATCH)]
+    report = run_campaign(Campaign(first, 80, liars=0), jobs=1)
 
+    assert report.failures == ()
     # The faults must bite: a run that meets none of them checks nothing.
-    assert sum(outcome.crashes for outcome in outcomes) > BATCH / 2
-    assert max(outcome.rounds_max for outcome in outcomes) >= 2
-    assert all(outcome.height >= 2 for outcome in outcomes)
+    assert report.crashes > 40
+    assert report.rounds_max >= 2
+    assert report.blocks >= 160
 
 
-@pytest.mark.parametrize("members", [1, 2, 3, 5, 6, 7])
+@pytest.mark.parametrize("first", range(1_000, 1_120, 60))
+def test_four_members_agree_with_a_liar_among_them(first):
+    report = run_campaign(Campaign(first, 60, liars=1), jobs=1)
+
+    assert report.failures == ()
+    assert report.with_liars == 60
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5, 6, 7, 10])
 def test_any_number_of_members_agrees_under_faults(members):
-    for seed in range(1_000, 1_010):
-        run_seed(Plan(seed=seed, members=members))
+    report = run_campaign(Campaign(2_000, 8, (members, members)), jobs=1)
+
+    assert report.failures == ()
 
 
-@pytest.mark.parametrize("first", range(0, 100, BATCH))
-def test_a_member_with_two_replicas_under_one_key_splits_nobody(first):
-    for seed in range(first, first + BATCH):
-        run_seed(Plan(seed=seed, traitor=True))
+@pytest.mark.parametrize("members", [4, 5, 6, 7])
+def test_twins_split_nobody(members):
+    report = run_campaign(Campaign(3_000, 40, (members, members), twins=True), jobs=1)
+
+    assert report.failures == ()
+    assert report.with_liars == 40
+
+
+@pytest.mark.parametrize("plan", KEPT, ids=lambda plan: f"{plan.seed}")
+def test_seeds_that_found_something(plan):
+    run_seed(plan)
 
 
 def test_every_seed_replays_to_the_same_head_and_trace():
-    def run(seed: int) -> Outcome:
-        return run_seed(Plan(seed=seed))
+    def run(seed: int) -> list[Outcome]:
+        return [run_seed(Plan(seed=seed, liars=None)), run_twins(Plan(seed=seed))]
 
-    outcomes = [run(seed) for seed in range(30)]
+    outcomes = [run(seed) for seed in range(20)]
 
-    assert [run(seed) for seed in range(30)] == outcomes
-    assert len({outcome.trace for outcome in outcomes}) == 30
+    assert [run(seed) for seed in range(20)] == outcomes
+    assert len({outcome.trace for pair in outcomes for outcome in pair}) == 40
 
 
 def test_real_signatures_decide_as_the_hashes_do():
     for seed in range(3):
-        run_seed(Plan(seed=seed, real_signatures=True))
+        run_seed(Plan(seed=seed, liars=1, real_signatures=True))

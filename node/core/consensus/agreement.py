@@ -20,6 +20,12 @@ class Agreement:
         self.has_work = False
         self.decided = False
         self.active: set[OrgId] = set()
+        self.rounds: dict[OrgId, int] = {}
+        """The highest round that each member was heard in."""
+        self.joined = True
+        """Whether a quorum is in this round or a later one, this member counted; nobody waits for that in round 0."""
+        self.waits = 0
+        """How often the time-out of this round passed without that."""
         self.proposal: Proposal | None = None
         """The round's, once accepted; set together with `proposed`."""
         self.proposed: Digest | None = None
@@ -31,6 +37,15 @@ class Agreement:
         self.round_changes = RoundChangeBook()
         self.evidence: dict[tuple[int, Digest], PreparedBlock] = {}
         self.executed: dict[Digest, Block] = {}
+
+    def note_round(self, org: OrgId, round_: int) -> None:
+        """A member is in this round, or was."""
+        self.rounds[org] = max(round_, self.rounds.get(org, 0))
+
+    def is_quorum_here(self, own: OrgId) -> bool:
+        """Whether this member and those heard in its round or a later one are a quorum."""
+        here = {org for org, round_ in self.rounds.items() if round_ >= self.round} | {own}
+        return len(here) >= self.context.members.quorum
 
     def keep_executed(self, block: Block) -> None:
         """Remember a valid block; of too many, one that is neither proposed nor locked goes."""

@@ -211,7 +211,32 @@ class Consensus:
         if at.round >= ROUND_MAX:
             at.deadline_ms = None
             return
-        self._change_round(at.round + 1)
+        if at.joined:
+            self._change_round(at.round + 1)
+        else:
+            self._wait_for_quorum()
+
+    def _wait_for_quorum(self) -> None:
+        """Say again what was said in this round, and stay in it until others come.
+
+        PBFT 4.5.2: who goes on alone is a round ahead of the others for ever, once time-outs are capped and so equal.
+        """
+        at = self._agreement
+        at.waits += 1
+        at.deadline_ms = self._now.mono_ms + self._timeout_ms(at.round + at.waits)
+        said = [message for kind in VoteKind if (message := at.pen.signed(kind)) is not None]
+        proposer = self._members.proposer(at.context.height, at.round)
+        if at.lock is not None and proposer != self._org:
+            self._effects.append(SendTo(proposer, at.lock))
+        self._effects.extend(Broadcast(message) for message in said)
+
+    def _note_quorum(self) -> None:
+        """The round's time begins when a quorum is in it."""
+        at = self._agreement
+        if at.joined or not self._is_voter or not at.is_quorum_here(self._org):
+            return
+        at.joined = True
+        at.deadline_ms = self._now.mono_ms + self._timeout_ms(at.round)
 
     def _start_timer(self) -> None:
         at = self._agreement
@@ -226,9 +251,11 @@ class Consensus:
         self._start_timer()
         self._try_propose()
 
-    def _heard(self, org: OrgId) -> None:
+    def _heard(self, org: OrgId, round_: int) -> None:
         at = self._agreement
         at.active.add(org)
+        at.note_round(org, round_)
+        self._note_quorum()
         # One member alone may have no reason; f + 1 contain a correct one.
         if self._is_voter and len(at.active) > self._members.faults_max:
             self._start_timer()
@@ -291,8 +318,11 @@ class Consensus:
             return
         if proposal.round > at.round:
             self._enter(proposal.round)
+        for change in proposal.round_changes:
+            at.round_changes.add(change)
+            at.note_round(change.org, change.round)
         at.proposal, at.proposed = proposal, digest
-        self._heard(proposal.org)
+        self._heard(proposal.org, proposal.round)
         if digest in at.executed:
             self._advance()
         else:
@@ -316,7 +346,7 @@ class Consensus:
             self._fault(vote.org, f"its {vote.kind.name.lower()} in round {vote.round} carries no signature of it")
             return
         book.add(vote)
-        self._heard(vote.org)
+        self._heard(vote.org, vote.round)
         self._advance()
 
     def _on_round_change(self, message: RoundChange) -> None:
@@ -331,7 +361,7 @@ class Consensus:
             self._fault(message.org, f"its round change {reason}")
             return
         at.round_changes.add(message)
-        self._heard(message.org)
+        self._heard(message.org, message.round)
         target = at.round_changes.supported_above(at.round, self._members.faults_max + 1)
         if target is not None and self._is_voter:
             self._change_round(target)
@@ -357,6 +387,8 @@ class Consensus:
         at.building_round = None
         at.pen.move_to(round_)
         at.deadline_ms = self._now.mono_ms + self._timeout_ms(round_) if self._is_voter else None
+        at.joined = at.is_quorum_here(self._org)
+        at.waits = 0
 
     def _change_round(self, round_: int) -> None:
         """QBFT, algorithm 3: set the round, start its timer, say so with what is prepared."""

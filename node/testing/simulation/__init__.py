@@ -1,13 +1,17 @@
-"""N replicas in virtual time from one seed: a faulty network, crashes, skewed clocks; then healing, and checks.
+"""N replicas in virtual time from one seed: faults, liars, twins; then healing, and checks.
 
-`simulation` runs one seed; `member` is one replica with its disk and its crashes; `disk` what survives them;
-`network` what happens to messages; `checkers` what must always hold; `founding` networks for tests; `command` the
-command line of `scripts/sim`.
+`faults` runs one seed, `twins` one schedule of twins, `drills` the scripted scenarios, `campaign` many of them on all
+cores; `bugs` runs all that against deliberate faults in the product. `simulation` holds the members and their events;
+`member` is one replica with its crashes; `disk` what survives them; `network` what happens to messages; `liars` what
+Byzantine members say; `checkers` what must always hold, by the word of `oracle`; `coverage` what a campaign must have
+met; `founding` networks for tests; `command` the command line of `scripts/sim`.
 """
 
 from node.testing.simulation.checkers import Broken
 from node.testing.simulation.disk import Disk
+from node.testing.simulation.faults import run_seed
 from node.testing.simulation.founding import Founded, found
-from node.testing.simulation.simulation import Outcome, Plan, Simulation, run_seed
+from node.testing.simulation.plan import Outcome, Plan
+from node.testing.simulation.simulation import Simulation
 
 __all__ = ["Broken", "Disk", "Founded", "Outcome", "Plan", "Simulation", "found", "run_seed"]

@@ -1,28 +1,59 @@
-"""What must hold at every moment of a simulation, whatever the faults."""
+"""What must hold at every moment of a simulation, whatever the faults and whoever lies.
 
+- Agreement: one block per height. Validity: what it carries was submitted, once, and its certificate holds for the
+  set in force, by the oracle's word.
+- No vote contradicts an earlier one, also across restarts; nothing is sent before it is on disk; no member prepares
+  what is not justified, commits without a quorum of prepares, or forgets its lock in a round change.
+- The state is the header's on every member, and so are the receipts.
+- A correct member is not accused of what only liars do. Memory is bounded.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
-from node.base.codec import decode
+from node.base.codec import DecodeError, decode, encode
 from node.base.ports import Verifier
 from node.base.types import (
     CertifiedBlock,
     Digest,
     Genesis,
+    MemberSet,
     OrgId,
     PeerMessage,
+    PreparedBlock,
     Proposal,
+    Receipt,
     RoundChange,
     Transaction,
     Vote,
     VoteKind,
+    header_digest,
+    member_set_digest,
 )
-from node.core.consensus.pen import kind_of
-from node.ledger.certificates import verify_certificate
+from node.engine.replica import PeerFault, Replica
+from node.ledger.apply import members_at_head
 from node.ledger.genesis import genesis_members
-from node.ledger.tree import state_root
+from node.ledger.tree import state_root, updated_nodes
+from node.testing.simulation import coverage
+from node.testing.simulation.coverage import Coverage
 from node.testing.simulation.disk import Disk
+from node.testing.simulation.oracle import Oracle, quorum
 
 _MESSAGE: Any = PeerMessage
+STEPS_PER_MEMORY_CHECK = 32
+KEPT_PER_MEMBER_MAX = 16
+"""Messages that a consensus machine keeps, per member of the set: four rounds of prepares and of commits, a round
+change, four kinds of early ones; the rest is slack."""
+TIME_SLACK_MS = 60_000
+"""Between hearing of a fresh block, when its time is checked, and preparing it."""
+BLAMELESS = (
+    "did not answer a request for blocks",
+    "ms from this member's clock",
+    "lowered its tip from",
+    "answered a request for blocks from",
+)
+"""What a member may say of a correct one, because loss, skewed clocks and late messages look like it."""
 
 
 class Broken(AssertionError):
@@ -36,57 +67,179 @@ def require(holds: bool, words: str) -> None:
 
 
 class Checkers:
-    """Sees every vote, every send and every commit of all members."""
+    """Sees every vote, every send, every accusation and every commit of all members."""
 
     def __init__(self, chain: Digest, genesis: Genesis, verify: Verifier) -> None:
-        self._chain = chain
-        self._members = genesis_members(genesis)
-        self._verify = verify
-        self.traitor: OrgId | None = None
-        """The member that keeps no rule; the others must keep all of them all the same."""
+        self.coverage = Coverage()
+        self.liars: frozenset[OrgId] = frozenset()
+        """Members that keep no rule; the others must keep all of them all the same."""
         self.decided: dict[int, Digest] = {}
         self.included: dict[Digest, int] = {}
         self.submitted: dict[Digest, Transaction] = {}
+        self.sets: dict[int, MemberSet] = {1: genesis_members(genesis)}
+        """The member set in force at each height, as the chain says it."""
+        self._tolerance_ms = genesis.body.parameters.time_tolerance_ms
+        self._oracle = Oracle(chain, verify)
+        self._receipts: dict[int, bytes] = {}
+        self._seen: set[bytes] = set()
+        self._prepares: dict[tuple[int, int, Digest], list[Vote]] = defaultdict(list)
+        self._proposals: dict[tuple[int, int], list[Proposal]] = defaultdict(list)
         self._signed: dict[tuple[OrgId, VoteKind, int, int], bytes] = {}
+        self._rounds: dict[tuple[OrgId, int], int] = {}
         self._persisted: set[tuple[OrgId, bytes]] = set()
+        self._locks: dict[tuple[OrgId, int], dict[int, Digest]] = defaultdict(dict)
+        self._steps = 0
 
-    def persisted(self, org: OrgId, entry: bytes) -> None:
-        """An entry is in the member's vote log, synced."""
-        if org == self.traitor:
+    # What members do
+
+    def posted(self, data: bytes) -> None:
+        """Anybody, liar or not, sends this to anybody."""
+        if data in self._seen:
             return
-        message = decode(_MESSAGE, entry)
-        if isinstance(message, Proposal | Vote | RoundChange):
-            self._check_signed(org, message, entry)
+        self._seen.add(data)
+        try:
+            message: PeerMessage = decode(_MESSAGE, data)
+        except DecodeError:
+            return
+        self._learn(message)
+
+    def persisted(self, org: OrgId, entry: bytes, walls_ms: tuple[int, int]) -> None:
+        """An entry is in the member's vote log, synced; its clock shows something between these."""
+        if org in self.liars:
+            return
         self._persisted.add((org, entry))
+        message: PeerMessage = decode(_MESSAGE, entry)
+        self._learn(message)
+        match message:
+            case PreparedBlock():
+                self._check_lock(org, message)
+            case Proposal():
+                self._check_signed(org, VoteKind.PROPOSAL, message.header.height, message.round, entry)
+                self._check_proposal(message)
+            case RoundChange():
+                self._check_signed(org, VoteKind.ROUND_CHANGE, message.height, message.round, entry)
+                self._check_round_change(message)
+            case Vote():
+                self._check_signed(org, message.kind, message.height, message.round, entry)
+                self._check_vote(message, walls_ms)
+            case _:
+                require(False, f"{org} keeps a {type(message).__name__} in its vote log")
 
     def sent(self, org: OrgId, data: bytes) -> None:
         """A member sends a message."""
-        if org == self.traitor:
+        if org in self.liars or (org, data) in self._persisted:
             return
-        message = decode(_MESSAGE, data)
-        if not isinstance(message, Proposal | Vote | RoundChange):
+        message: PeerMessage = decode(_MESSAGE, data)
+        if isinstance(message, Proposal | Vote | RoundChange):
+            require(message.org == org, f"{org} sends a message signed by {message.org}")
+            require(False, f"{org} sends a {type(message).__name__} before it is on its disk")
+
+    def accused(self, org: OrgId, fault: PeerFault) -> None:
+        """A member says that a peer did what no correct member does."""
+        if org in self.liars or fault.peer in self.liars:
             return
-        require(message.org == org, f"{org} sends a message signed by {message.org}")
-        require((org, data) in self._persisted, f"{org} sends {kind_of(message).name} before it is on its disk")
+        blameless = any(words in fault.reason for words in BLAMELESS)
+        require(blameless, f"{org} accuses the correct member {fault.peer}: {fault.reason}")
 
-    def _check_signed(self, org: OrgId, message: Proposal | Vote | RoundChange, entry: bytes) -> None:
-        height = message.header.height if isinstance(message, Proposal) else message.height
-        key = (org, kind_of(message), height, message.round)
-        known = self._signed.setdefault(key, entry)
-        require(known == entry, f"{org} signed two {key[1].name} messages at height {height} round {message.round}")
+    def stepped(self, org: OrgId, replica: Replica) -> None:
+        """A member took an input."""
+        self._steps += 1
+        if self._steps % STEPS_PER_MEMORY_CHECK == 0:
+            bound = KEPT_PER_MEMBER_MAX * (len(self.sets[1].members) + 1)
+            require(replica.kept <= bound, f"{org} keeps {replica.kept} messages, more than {bound}")
 
-    def committed(self, org: OrgId, certified: CertifiedBlock, disk: Disk) -> None:
+    def committed(self, org: OrgId, certified: CertifiedBlock, receipts: Sequence[Receipt], disk: Disk) -> None:
         """A member has written a block."""
+        if org in self.liars:
+            return
         header, certificate = certified.block.header, certified.certificate
         height = header.height
         digest = self.decided.setdefault(height, certified.block.digest)
         require(digest == certified.block.digest, f"{org} decides another block at height {height} than others did")
         require(certificate.height == height and certificate.block == digest, "a certificate is for its block")
-        reason = verify_certificate(self._chain, self._members, certificate, VoteKind.COMMIT, self._verify)
-        require(reason is None, f"{org} commits height {height} without a certificate: {reason}")
-        root = state_root(disk.state.node)
-        require(root == header.state_root, f"the state of {org} after height {height} is not the header's")
+        certified_by_set = self._oracle.certified(self.sets[height], certificate, VoteKind.COMMIT)
+        require(certified_by_set, f"{org} commits height {height} without a certificate of the set in force")
+        require(state_root(disk.state.node) == header.state_root, f"the state of {org} is not that of header {height}")
+        told = self._receipts.setdefault(height, b"".join(encode(receipt) for receipt in receipts))
+        require(told == b"".join(encode(r) for r in receipts), f"{org} has other receipts of height {height}")
+        self._check_sets(org, certified, disk)
         for transaction in certified.block.transactions:
-            require(transaction.id in self.submitted, f"nobody submitted a transaction of height {height}")
+            author = transaction.body.org
+            known = transaction.id in self.submitted or author in self.liars
+            require(known, f"nobody submitted a transaction of {author} in height {height}")
             first = self.included.setdefault(transaction.id, height)
             require(first == height, f"a transaction of height {first} is included again at height {height}")
+        if certificate.round > 0:
+            self.coverage.note(coverage.LATER_ROUND)
+        if (org, height) not in self._rounds:
+            self.coverage.note(coverage.CATCH_UP)
+
+    def check_state(self, disk: Disk) -> None:
+        """At the end: the whole state, hashed from nothing, is what the nodes on disk say."""
+        root, _ = updated_nodes(lambda path: None, sorted(disk.state.values.items()))
+        require(root == state_root(disk.state.node), "the tree on disk is not that of the state's keys and values")
+
+    # What it is held against
+
+    def _learn(self, message: PeerMessage) -> None:
+        if isinstance(message, Proposal):
+            self._proposals[message.header.height, message.round].append(message)
+        elif isinstance(message, Vote) and message.kind is VoteKind.PREPARE:
+            self._prepares[message.height, message.round, message.block].append(message)
+
+    def _check_signed(self, org: OrgId, kind: VoteKind, height: int, round_: int, entry: bytes) -> None:
+        known = self._signed.setdefault((org, kind, height, round_), entry)
+        require(known == entry, f"{org} signed two {kind.name} messages at height {height} round {round_}")
+        last = self._rounds.setdefault((org, height), round_)
+        require(last <= round_, f"{org} goes back from round {last} to {round_} at height {height}")
+        self._rounds[org, height] = round_
+
+    def _check_lock(self, org: OrgId, message: PreparedBlock) -> None:
+        certificate = message.certificate
+        height, round_, block = certificate.height, certificate.round, certificate.block
+        holds = self._oracle.certified(self.sets[height], certificate, VoteKind.PREPARE)
+        require(holds and block == message.block.digest, f"{org} locks on a block that no quorum prepared")
+        self._locks[org, height][round_] = block
+        held = {locks[max(locks)] for (_, at), locks in self._locks.items() if at == height}
+        if len(held) > 1:
+            self.coverage.note(coverage.TWO_LOCKS)
+
+    def _check_proposal(self, proposal: Proposal) -> None:
+        members = self.sets[proposal.header.height]
+        if proposal.prepared is not None:
+            self.coverage.note(coverage.REPROPOSAL)
+        require(self._oracle.justified(members, proposal), f"{proposal.org} proposes without justification")
+
+    def _check_vote(self, vote: Vote, walls_ms: tuple[int, int]) -> None:
+        members = self.sets[vote.height]
+        where = f"block {vote.block.hex()[:8]} at height {vote.height} round {vote.round}"
+        if vote.kind is VoteKind.PREPARE:
+            proposals = [p for p in self._proposals[vote.height, vote.round] if header_digest(p.header) == vote.block]
+            good = any(self._oracle.justified(members, p) and self._in_time(p, walls_ms) for p in proposals)
+            require(good, f"{vote.org} prepares {where}, which no justified proposal of the proposer names in time")
+        else:
+            prepares = self._prepares[vote.height, vote.round, vote.block]
+            count = len({prepare.org for prepare in prepares if self._oracle.signed_vote(members, prepare)})
+            require(count >= quorum(len(members.members)), f"{vote.org} commits {where}, which {count} prepared")
+
+    def _in_time(self, proposal: Proposal, walls_ms: tuple[int, int]) -> bool:
+        if proposal.prepared is not None:
+            return True
+        slack_ms = self._tolerance_ms + TIME_SLACK_MS
+        near = walls_ms[0] - slack_ms <= proposal.header.time_ms <= walls_ms[1] + slack_ms
+        return near and proposal.header.author == proposal.org
+
+    def _check_round_change(self, change: RoundChange) -> None:
+        locks = self._locks.get((change.org, change.height), {})
+        highest = max(locks, default=None)
+        claimed = None if change.prepared_round is None else (change.prepared_round, change.prepared)
+        wanted = None if highest is None else (highest, locks[highest])
+        require(claimed == wanted, f"{change.org} is locked on {wanted} and says {claimed} in a round change")
+
+    def _check_sets(self, org: OrgId, certified: CertifiedBlock, disk: Disk) -> None:
+        header = certified.block.header
+        in_force, following = self.sets[header.height], members_at_head(disk.state)
+        require(header.members == member_set_digest(in_force), f"header {header.height} names another member set")
+        require(header.next_members == member_set_digest(following), f"{org} has another next set than its header")
+        known = self.sets.setdefault(header.height + 1, following)
+        require(known == following, f"{org} has another member set for height {header.height + 1}")

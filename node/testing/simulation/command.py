@@ -1,85 +1,131 @@
 """The command line of `scripts/sim`: many seeds, progress, a summary, and for each failure one line that replays it."""
 
 import argparse
+import json
+import os
 import sys
-import time
 from collections.abc import Sequence
 
-from node.testing.simulation.checkers import Broken
-from node.testing.simulation.simulation import Outcome, Plan, run_seed
+from node.testing.simulation.campaign import Campaign, Failure, Report, run_campaign
+from node.testing.simulation.coverage import SEEDS_MIN
+from node.testing.simulation.plan import Outcome
+from node.testing.simulation.twins import MEMBERS as TWINS_MEMBERS
 
-TRANSACTIONS_PER_SECOND = 0.75
+TRANSACTIONS_PER_SECOND = 0.3
+PROGRESS_EVERY = 200
+_EXAMPLES = """examples:
+  scripts/sim --seed 1 --seeds 500                     four members, all faults, liars in some seeds
+  scripts/sim --seeds 1000 --members 4-10 --jobs 2     each seed with 4 to 10 members
+  scripts/sim --twins --seeds 2000 --members 4-7       schedules of twins
+  scripts/sim --byzantine 1 --minutes 2                one liar in every seed, two virtual minutes of faults
+  scripts/sim --seed 290 --seeds 1 --replay            one seed, twice, compared
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the seeds; 0 when every rule held in every one."""
+    """Run the seeds; 0 when every rule held in every one and the campaign met what it should."""
     options = _parser().parse_args(arguments)
-    faulty_ms = int(options.minutes * 60_000)
-    started = time.monotonic()
-    outcomes: list[Outcome] = []
-    failed: list[int] = []
-    for seed in range(options.seed, options.seed + options.seeds):
-        plan = Plan(
-            seed=seed,
-            members=options.members,
-            faulty_ms=faulty_ms,
-            transactions=max(1, int(faulty_ms / 1000 * TRANSACTIONS_PER_SECOND)),
-            real_signatures=options.ed25519,
-            traitor=options.traitor,
-        )
-        try:
-            outcome = run_seed(plan)
-            if options.replay:
-                _check_replay(outcome, run_seed(plan))
-        except (Broken, AssertionError) as error:
-            failed.append(seed)
-            _progress(f"seed {seed} FAILED: {error}")
-            _progress(f"  replay it with: {_replay_command(options, seed)}")
-            continue
-        outcomes.append(outcome)
-        if options.seeds == 1 or (seed - options.seed + 1) % 50 == 0:
-            _progress(f"seed {seed}: height {outcome.height}, head {outcome.head.hex()[:16]}")
-    _summary(outcomes, failed, time.monotonic() - started)
-    return 1 if failed else 0
+    campaign = _campaign(options)
+    jobs = options.jobs or os.cpu_count() or 1
+
+    def progress(done: int, last: Outcome | Failure) -> None:
+        if isinstance(last, Failure):
+            _tell(f"seed {last.seed} FAILED: {last.words}\n  replay it with: {last.replay}")
+        elif campaign.seeds == 1:
+            _tell(f"seed {last.seed}: height {last.height}, head {last.head.hex()[:16]}, liars {list(last.liars)}")
+        elif done % PROGRESS_EVERY == 0:
+            _tell(f"{done} of {campaign.seeds} seeds")
+
+    report = run_campaign(campaign, jobs, progress)
+    if options.json:
+        print(json.dumps(report.as_json(), indent=1))
+    else:
+        _print(report)
+    return 0 if report.good else 1
+
+
+def _campaign(options: argparse.Namespace) -> Campaign:
+    faulty_ms = round(options.minutes * 60_000)
+    transactions = options.transactions
+    if transactions is None:
+        transactions = max(1, int(faulty_ms / 1000 * TRANSACTIONS_PER_SECOND))
+    default = (TWINS_MEMBERS[0], TWINS_MEMBERS[-1]) if options.twins else (4, 4)
+    return Campaign(
+        seed=options.seed,
+        seeds=options.seeds,
+        members=options.members or default,
+        faulty_ms=faulty_ms,
+        transactions=transactions,
+        liars=options.byzantine,
+        twins=options.twins,
+        real_signatures=options.ed25519,
+        replay=options.replay,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/sim",
-        description="Simulate members that agree under faults, in virtual time, from seeds.",
-        epilog="example: scripts/sim --seed 1 --seeds 500 --members 4",
+        description="Simulate members that agree under faults, in virtual time, from seeds. Each seed replays exactly. "
+        f"From {SEEDS_MIN} seeds on, a campaign fails also when it met too little.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds, counting up (default 100)")
-    parser.add_argument("--members", type=int, default=4, help="members of the network (default 4)")
-    parser.add_argument("--minutes", type=float, default=0.13, help="virtual minutes of faults (default 0.13)")
+    parser.add_argument("--seeds", type=_count, default=100, help="how many seeds, counting up (default 100)")
+    parser.add_argument("--members", type=_members, help="members, as 4 or 4-10 (default 4; with --twins 4-7)")
+    parser.add_argument("--minutes", type=float, default=1 / 3, help="virtual minutes of faults (default 0.333)")
+    parser.add_argument("--transactions", type=int, help="transactions in that time (default 0.3 a second)")
+    parser.add_argument("--jobs", type=int, default=0, help="processes (default: one per core)")
+    parser.add_argument(
+        "--byzantine",
+        type=_liars,
+        default=None,
+        metavar="N",
+        help="members that lie: a number (never more than f), or `drawn` from each seed (default)",
+    )
+    parser.add_argument("--twins", action="store_true", help="schedules of twins in place of faults")
     parser.add_argument("--replay", action="store_true", help="run each seed twice and compare")
-    parser.add_argument("--ed25519", action="store_true", help="real signatures in place of keyed hashes")
-    parser.add_argument("--traitor", action="store_true", help="the last member runs two replicas with one key")
+    parser.add_argument("--ed25519", action="store_true", help="real signatures in every seed, not in one of a hundred")
+    parser.add_argument("--json", action="store_true", help="the report as JSON")
     return parser
 
 
-def _check_replay(first: Outcome, second: Outcome) -> None:
-    if first != second:
-        raise Broken(f"the same seed gave {first.head.hex()[:16]} and then {second.head.hex()[:16]}")
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError("at least one seed")
+    return count
 
 
-def _replay_command(options: argparse.Namespace, seed: int) -> str:
-    flags = "".join(f" --{flag}" for flag in ("ed25519", "traitor") if getattr(options, flag))
-    return f"scripts/sim --seed {seed} --seeds 1 --members {options.members} --minutes {options.minutes}{flags}"
+def _members(text: str) -> tuple[int, int]:
+    least, _, most = text.partition("-")
+    found = (int(least), int(most or least))
+    if not 1 <= found[0] <= found[1]:
+        raise argparse.ArgumentTypeError("a number of members, or a range such as 4-10")
+    return found
 
 
-def _progress(line: str) -> None:
+def _liars(text: str) -> int | None:
+    return None if text == "drawn" else int(text)
+
+
+def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _summary(outcomes: list[Outcome], failed: list[int], seconds: float) -> None:
-    print(f"{len(outcomes)} seeds passed, {len(failed)} failed, in {seconds:.1f} s")
-    if outcomes:
-        print(
-            f"blocks {sum(o.height for o in outcomes)}, crashes {sum(o.crashes for o in outcomes)}, "
-            f"highest round {max(o.rounds_max for o in outcomes)}, "
-            f"virtual minutes {sum(o.virtual_ms for o in outcomes) / 60_000:.0f}"
-        )
-    if failed:
-        print("failed seeds: " + " ".join(str(seed) for seed in failed))
+def _print(report: Report) -> None:
+    print(
+        f"{report.passed} seeds passed, {len(report.failures)} failed, in {report.seconds:.1f} s ({report.jobs} jobs)"
+    )
+    print(
+        f"{report.virtual_s:.0f} virtual seconds, {report.speed:.0f} per second; blocks {report.blocks}, "
+        f"crashes {report.crashes}, seeds with liars {report.with_liars}, highest round {report.rounds_max}"
+    )
+    print(f"slowest progress after healing {report.progress_ms_max} ms; bound {report.progress_bound}")
+    for name, count in report.coverage.items():
+        print(f"  {count:6} seeds: {name}")
+    for name in report.missed:
+        print(f"  MISSED: {name}")
+    if report.failures:
+        print("failed seeds: " + " ".join(str(failure.seed) for failure in report.failures))

@@ -1,8 +1,9 @@
 """What a member has on disk: its chain, its state, its vote log. Survives the member's crashes.
 
-Implements the reading ports. The crash rules are those of the real store: a commit is whole or not there; an append
-to the vote log that a crash interrupts leaves a part of its entries; `forget` is not synced and may be undone; of
-the commits that are not durable yet, a crash takes some of the last.
+Implements the reading ports. What a crash leaves follows the promises of the ports and not those of one file system:
+a commit is whole or not there; of an append to the vote log that a crash interrupts any first part of its entries is
+there; `forget` is not synced, so that a crash before the next append may undo it; of the commits that are not durable
+yet, a crash takes some of the last.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ class Disk:
         self._receipts: list[tuple[Receipt, ...]] = []
         self._undo: list[Writes] = []
         """What takes each commit back that is not durable, in their order."""
+        self._places: dict[Digest, TransactionRecord] = {}
 
     def height(self) -> Height:
         """The height of the last committed block."""
@@ -41,11 +43,7 @@ class Disk:
 
     def transaction(self, id_: Digest) -> TransactionRecord | None:
         """Where the transaction was included."""
-        for height, receipts in enumerate(self._receipts, start=1):
-            for index, receipt in enumerate(receipts):
-                if receipt.transaction == id_:
-                    return TransactionRecord(Height(height), index, receipt)
-        return None
+        return self._places.get(id_)
 
     @property
     def is_synced(self) -> bool:
@@ -54,7 +52,8 @@ class Disk:
 
     def commit(self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes, *, durable: bool) -> None:
         """Write a block and what it does, whole."""
-        assert certified.block.header.height == self.height() + 1, "each height is written once, in order"
+        height = certified.block.header.height
+        assert height == self.height() + 1, "each height is written once, in order"
         if durable:
             self.sync()
         else:
@@ -62,6 +61,9 @@ class Disk:
             self._undo.append(Writes(before, tuple((path, self.state.node(path)) for path, _ in writes.nodes)))
         self._blocks.append(certified)
         self._receipts.append(tuple(receipts))
+        for index, receipt in enumerate(receipts):
+            assert receipt.transaction not in self._places, "each transaction is written once"
+            self._places[receipt.transaction] = TransactionRecord(height, index, receipt)
         self.state.apply(writes)
 
     def sync(self) -> None:
@@ -69,21 +71,25 @@ class Disk:
         self._undo = []
 
     def append(self, entries: Sequence[bytes]) -> None:
-        """Write and sync entries of the vote log."""
+        """Write and sync entries of the vote log; what was forgotten before is now gone for good."""
         self._forgotten = []
         self.votes.extend(entries)
 
     def forget(self) -> None:
         """Drop the vote log, for now without a sync."""
-        self._forgotten, self.votes = self.votes, []
+        self._forgotten, self.votes = [*self._forgotten, *self.votes], []
 
-    def crash(self, rng: Random) -> None:
-        """The power goes: what was not synced may or may not have happened."""
-        if self._forgotten and rng.random() < 0.5:
+    def crash(self, rng: Random) -> bool:
+        """The power goes: what was not synced may or may not have happened. Whether something of it was lost."""
+        lost = bool(self._forgotten) and rng.random() < 0.5
+        if lost:
             self.votes = self._forgotten + self.votes
         self._forgotten = []
         for _ in range(rng.randint(0, len(self._undo))):
+            lost = True
             self.state.apply(self._undo.pop())
             self._blocks.pop()
-            self._receipts.pop()
+            for receipt in self._receipts.pop():
+                del self._places[receipt.transaction]
         self._undo = []
+        return lost

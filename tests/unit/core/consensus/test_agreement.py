@@ -2,8 +2,9 @@
 
 import pytest
 
-from node.base.types import OrgId, PreparedBlock, Proposal, RoundChange, Vote, VoteKind, header_digest
-from node.testing.council import Council
+from node.base.types import Instant, OrgId, PreparedBlock, Proposal, RoundChange, Vote, VoteKind, header_digest
+from node.core import consensus
+from node.testing.council import START, Council, Forge
 
 
 def digests(council: Council) -> set[bytes]:
@@ -155,3 +156,51 @@ def test_timeouts_double_up_to_the_cap():
         council.pass_time()
 
     assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 16_000, 16_000, 16_000]
+
+
+def test_a_member_that_is_a_round_ahead_waits_for_the_others_and_says_its_wish_again():
+    # Found by a seed: time-outs at the cap are equal, so who goes on alone is never in one round with the others.
+    council = Council(4)
+    ahead, *others = council.forge.orgs
+    silent = others.pop()
+    council.deliver = lambda sender, receiver, message: (
+        silent not in (sender, receiver)
+        and ahead
+        not in (
+            sender,
+            receiver,
+        )
+    )
+    council.work(ahead)
+    council.pass_time()
+    assert council.machines[ahead].round == 1
+    council.work(*others)
+    council.sent.clear()
+    council.pass_time()
+    assert council.machines[ahead].round == 1
+    again = {message.round for sender, message in council.sent if sender == ahead and isinstance(message, RoundChange)}
+    assert again <= {1}
+
+    council.deliver = lambda sender, receiver, message: silent not in (sender, receiver)
+    for _ in range(12):
+        if len(council.decided) == 3:
+            break
+        council.pass_time()
+
+    assert set(council.decided) == {ahead, *others}
+
+
+def test_a_round_lasts_its_time_out_from_the_moment_when_a_quorum_is_in_it():
+    forge = Forge(4)
+    first, second, third, _ = forge.orgs
+    machine = forge.machine(first)
+    machine.step(forge.start_height(), now=START)
+    machine.step(consensus.WorkAvailable(), now=START)
+    late = Instant(START.mono_ms + 1_000, START.wall_ms + 1_000)
+    machine.step(consensus.Tick(), now=late)
+    assert machine.round == 1
+    later = Instant(late.mono_ms + 1_500, late.wall_ms + 1_500)
+    for org in (second, third):
+        machine.step(consensus.Received(org, forge.round_change(org, 1)), now=later)
+
+    assert machine.wake_at == later.mono_ms + 2_000

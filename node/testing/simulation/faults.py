@@ -1,0 +1,190 @@
+"""Faults by chance, from the seed; then healing, progress in a stated time, and one head for all.
+
+Which faults a run has, and how bad each is, is drawn once per run, so that some runs have one fault only, some many.
+"""
+
+from node.base.types import OrgId
+from node.testing.simulation.checkers import require
+from node.testing.simulation.labels import CRASH_PAIRS
+from node.testing.simulation.liars import draw_liar
+from node.testing.simulation.member import Crashes
+from node.testing.simulation.network import CALM, Weather
+from node.testing.simulation.plan import Outcome, Plan
+from node.testing.simulation.simulation import Simulation
+
+PROGRESS_TIMEOUTS = 3
+"""Capped time-outs from healing to the next block: one in which the members come to one round, one for a proposer
+that cannot propose yet, one to decide. Each liar may waste one more, as a proposer."""
+HEALING_MS_MAX = 180_000
+"""Until all members, also those that lack much, stand at one head."""
+HEALED_HEIGHTS = 2
+"""How much the chain must grow after healing."""
+SKEW_MS_MAX = 3_000
+"""How wrong a correct member's clock is: two of them differ by less than the tolerance of block times."""
+SKEW_LARGE_MS = 3_600_000
+"""How wrong the clock of at most f members is, liars counted, until it heals."""
+LIAR_ACT_MS = 400
+STORM_MS_MAX = 4_000
+"""How long a kind of message is kept from members."""
+
+
+def run_seed(plan: Plan) -> Outcome:
+    """Faults, healing, checks. Raises `Broken` with what does not hold."""
+    simulation = Simulation(plan)
+    _plan_liars(simulation)
+    _plan_network(simulation)
+    _plan_clocks_and_disks(simulation)
+    _plan_crashes(simulation)
+    _plan_transactions(simulation)
+    simulation.start()
+    simulation.run(plan.faulty_ms)
+    heal(simulation)
+    check_progress(simulation)
+    return simulation.outcome()
+
+
+def heal(simulation: Simulation) -> None:
+    """No more faults, but for the liars, who go on lying."""
+    simulation.network.weather = CALM
+    for member in simulation.members.values():
+        member.crashes = Crashes()
+        member.disk_ms = 0
+        if abs(member.skew_ms) > SKEW_MS_MAX:
+            member.skew_ms = 0
+    _unblock(simulation)
+    simulation.start()
+
+
+def check_progress(simulation: Simulation) -> None:
+    """After healing the chain grows in the stated time, and all correct members come to the same head and state."""
+    start_ms, start_height = simulation.time_ms, max(simulation.heights())
+    bound_ms = progress_ms_max(simulation)
+    goal = start_height + HEALED_HEIGHTS
+    for member in simulation.honest:
+        simulation.submit(member.slot)
+    grown = simulation.run(bound_ms, lambda: max(simulation.heights()) > start_height)
+    require(grown, f"no block in {bound_ms} ms after healing: heights {simulation.heights()}")
+    simulation.progress_ms = simulation.time_ms - start_ms
+
+    def submit_more() -> None:
+        if min(simulation.heights()) < goal:
+            simulation.submit(simulation.rng.choice(simulation.honest).slot)
+            simulation.at(1_000, submit_more)
+
+    submit_more()
+    grown = simulation.run(HEALING_MS_MAX, lambda: min(simulation.heights()) >= goal)
+    require(grown, f"after healing, heights {simulation.heights()} do not reach {goal}")
+    require(simulation.run(HEALING_MS_MAX, lambda: _at_rest(simulation)), _restless(simulation))
+    for member in simulation.honest:
+        simulation.checkers.check_state(member.disk)
+
+
+def progress_ms_max(simulation: Simulation) -> int:
+    """How long the first block after healing may take."""
+    timeouts = PROGRESS_TIMEOUTS + len(simulation.checkers.liars)
+    return timeouts * simulation.plan.parameters.round_timeout_max_ms
+
+
+def _at_rest(simulation: Simulation) -> bool:
+    members = simulation.honest
+    if len({(member.disk.height(), member.tip.head) for member in members}) > 1:
+        return False
+    return all(member.replica is not None and not member.replica.pending for member in members)
+
+
+def _restless(simulation: Simulation) -> str:
+    waiting = [None if member.replica is None else member.replica.pending for member in simulation.honest]
+    return f"members do not come to one head: heights {simulation.heights()}, waiting transactions {waiting}"
+
+
+# What is drawn
+
+
+def _plan_liars(simulation: Simulation) -> None:
+    rng, plan = simulation.rng, simulation.plan
+    faults_max = (plan.members - 1) // 3
+    count = rng.randint(0, faults_max) if plan.liars is None else min(plan.liars, faults_max)
+    for org in sorted(rng.sample(simulation.founded.orgs, count)):
+        simulation.make_liar(org, draw_liar(org, simulation))
+        _act_again(simulation, org)
+
+
+def _act_again(simulation: Simulation, org: OrgId) -> None:
+    simulation.liars[org].acts()
+    simulation.at(simulation.rng.randint(1, 2 * LIAR_ACT_MS), lambda: _act_again(simulation, org))
+
+
+def _plan_network(simulation: Simulation) -> None:
+    rng, plan, orgs = simulation.rng, simulation.plan, simulation.founded.orgs
+    simulation.network.weather = Weather(
+        loss=rng.choice((0.0, 0.02, 0.1, 0.3)),
+        duplication=rng.choice((0.0, 0.05, 0.3)),
+        delay_ms_max=rng.choice((5, 50, 400)),
+        slow=rng.choice((0.0, 0.05, 0.3)),
+    )
+    for _ in range(rng.randint(0, 3)):
+        simulation.at(rng.randint(0, plan.faulty_ms), lambda: simulation.network.cut(orgs))
+        simulation.at(rng.randint(0, plan.faulty_ms), lambda: _unblock(simulation))
+    if rng.random() < 0.5:
+        for _ in range(3):
+            kind = rng.choice(("Prepare", "Prepare", "Commit", "Proposal", "RoundChange", "Transaction"))
+            start_ms = rng.randint(0, plan.faulty_ms)
+            simulation.at(start_ms, lambda kind=kind: simulation.network.starve(kind, orgs))  # type: ignore[misc]
+            simulation.at(start_ms + rng.randint(100, STORM_MS_MAX), simulation.network.starved.clear)
+
+
+def _plan_clocks_and_disks(simulation: Simulation) -> None:
+    rng, plan = simulation.rng, simulation.plan
+    for member in simulation.members.values():
+        member.skew_ms = rng.choice((0, 0, rng.randint(-SKEW_MS_MAX, SKEW_MS_MAX)))
+        member.disk_ms = rng.choice((0, 0, 0, 5, 40, 600))
+    wrong = (plan.members - 1) // 3 - len(simulation.liars)
+    if wrong > 0 and rng.random() < 0.4:
+        for member in rng.sample(simulation.honest, wrong):
+            skew_ms = rng.choice((-SKEW_LARGE_MS, SKEW_LARGE_MS))
+            simulation.at(rng.randint(0, plan.faulty_ms), lambda m=member, s=skew_ms: setattr(m, "skew_ms", s))  # type: ignore[misc]
+
+
+def _plan_crashes(simulation: Simulation) -> None:
+    rng, plan = simulation.rng, simulation.plan
+    chance = rng.choice((0.0, 0.0, 0.002, 0.01, 0.05))
+    for member in simulation.honest:
+        between = rng.choice(CRASH_PAIRS) if rng.random() < 0.5 else None
+        member.crashes = Crashes(chance=chance, between=between, after_times=rng.choice((0, 0, 1, 3)))
+    for _ in range(rng.randint(0, 3)):
+        slot = rng.choice(simulation.honest).slot
+        simulation.at(rng.randint(0, plan.faulty_ms), lambda slot=slot: simulation.stop(slot))  # type: ignore[misc]
+    if rng.random() < 0.1:
+        simulation.at(rng.randint(0, plan.faulty_ms), lambda: _stop_all(simulation))
+    for at_ms in range(1_000, plan.faulty_ms, 1_000):
+        simulation.at(at_ms, lambda: _maybe_restart(simulation))
+
+
+def _plan_transactions(simulation: Simulation) -> None:
+    rng, plan = simulation.rng, simulation.plan
+    for _ in range(plan.transactions):
+        org = rng.choice(simulation.founded.orgs)
+        simulation.at(rng.randint(50, plan.faulty_ms), lambda org=org: _submit_if_up(simulation, org))  # type: ignore[misc]
+
+
+def _submit_if_up(simulation: Simulation, org: OrgId) -> None:
+    if simulation.members[org].is_up:
+        simulation.submit(org)
+
+
+def _stop_all(simulation: Simulation) -> None:
+    for slot in simulation.members:
+        simulation.stop(slot)
+
+
+def _maybe_restart(simulation: Simulation) -> None:
+    down = [slot for slot, member in simulation.members.items() if not member.is_up]
+    if down and simulation.rng.random() < 0.5:
+        simulation.start(simulation.rng.choice(down))
+
+
+def _unblock(simulation: Simulation) -> None:
+    for first, second in sorted({(min(pair), max(pair)) for pair in simulation.network.heal()}):
+        # A connection that carried nothing for a while is sometimes noticed and made anew, sometimes just goes on.
+        if simulation.rng.random() < 0.5:
+            simulation.reconnect(first, second)
