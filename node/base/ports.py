@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node.base.types import CertifiedBlock, Digest, Height, Instant, OrgId, PublicKey, Receipt
+from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Instant, OrgId, PublicKey, Receipt
 
 
 class Clock(Protocol):
@@ -89,8 +89,16 @@ class ChainReader(Protocol):
         """The height of the last committed block; 0 with none."""
         ...
 
+    def base(self) -> Height:
+        """The lowest height from which on every block is kept whole; 1 unless the chain was pruned or joined late."""
+        ...
+
     def block(self, height: Height) -> CertifiedBlock | None:
-        """The block at `height` with its certificate."""
+        """The block at `height` with its certificate; None below the base."""
+        ...
+
+    def certified_header(self, height: Height) -> CertifiedHeader | None:
+        """The header at `height` with its certificate, also of a pruned block."""
         ...
 
     def receipts(self, height: Height) -> tuple[Receipt, ...] | None:

@@ -9,9 +9,10 @@ import typer
 import node
 from node.api import OperatorError
 from node.app.jobfile import JobFileError
+from node.app.prooffile import ProofFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import chain, data, job, member, model, network
+from node.cli import chain, data, job, member, model, network, proof
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -62,11 +63,22 @@ def options(
 member.add_to(lepton)
 lepton.add_typer(network.commands, name="network")
 lepton.add_typer(chain.commands, name="chain")
+proof.add_to(lepton)
 lepton.add_typer(job.commands, name="job")
 lepton.add_typer(data.commands, name="data")
 lepton.add_typer(model.commands, name="model")
 
-KNOWN_ERRORS = (CommandError, FileError, JobFileError, LearnerError, LedgerError, OperatorError, SettingsError, OSError)
+KNOWN_ERRORS = (
+    CommandError,
+    FileError,
+    JobFileError,
+    LearnerError,
+    LedgerError,
+    OperatorError,
+    SettingsError,
+    ProofFileError,
+    OSError,
+)
 
 
 def main() -> None:

@@ -43,6 +43,7 @@ class Head:
         self._executed: dict[Digest, Executed] = {}
         self._last: CertifiedBlock | None = None
         self.height = Height(0)
+        self.base = chain.base()
         self.digest = self.chain_id
         self.time_ms = genesis.body.time_ms
         self.members: MemberSet = members_at_head(state)

@@ -225,7 +225,7 @@ class Replica:
         head = self._head
         self._unsynced = False
         self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
-        self._queue.append(gossip.Advanced(head.height, head.digest))
+        self._queue.append(gossip.Advanced(head.height, head.digest, head.base))
 
     def _committed(self, height: Height) -> None:
         commit, self._committing = self._committing, None
@@ -243,7 +243,7 @@ class Replica:
         else:
             self._unsynced = True
             self._queue.append(consensus.Overtaken())
-            self._queue.append(gossip.Advanced(height, block.digest))
+            self._queue.append(gossip.Advanced(height, block.digest, self._head.base))
 
     def _tick(self) -> None:
         now_ms = self._now.mono_ms
@@ -293,7 +293,7 @@ class Replica:
             self._queue.append(consensus.Received(peer, message))
         elif isinstance(message, RoundChange):
             # Late votes are usual; a round change for a height that is over comes from who does not know that it is.
-            self._send(peer, Tip(self._head.height, self._head.digest))
+            self._send(peer, Tip(self._head.height, self._head.digest, self._head.base))
 
     def _serve_blocks(self, peer: OrgId, request: BlocksRequest) -> None:
         blocks: list[CertifiedBlock] = []

@@ -5,6 +5,8 @@
         Unacceptable     a transaction that no block may carry now
         InvalidBlock     a block whose execution does not give what its header says
         ChainBroken      a stored chain that stops being true at a height
+        Unprovable       something that this member does not keep (any more)
+        Untrusted        a proof, snapshot or backup that does not follow from the genesis
 
 `Rejected`, a contract's refusal inside a valid block, stands with the contracts.
 """
@@ -45,3 +47,11 @@ class ChainBroken(LedgerError):
         super().__init__(f"height {height}: {reason}")
         self.height = height
         self.reason = reason
+
+
+class Unprovable(LedgerError):
+    """What was asked for is not kept here; the text says who may help."""
+
+
+class Untrusted(LedgerError):
+    """What was handed over does not follow from the genesis; the text names the first rule that it breaks."""

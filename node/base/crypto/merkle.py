@@ -15,6 +15,11 @@ def leaf_hash(leaf: bytes) -> bytes:
     return _sha256(b"\x00" + leaf).digest()
 
 
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """RFC 6962 2.1: SHA-256(0x01 || left || right)."""
+    return _sha256(b"\x01" + left + right).digest()
+
+
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The Merkle tree hash of the leaves' bytes; of no leaves, SHA-256 of nothing."""
     return merkle_root_of_hashes([leaf_hash(leaf) for leaf in leaves])
@@ -37,6 +42,17 @@ def merkle_root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 def prove(leaves: Sequence[bytes], index: int) -> list[bytes]:
     """The audit path of RFC 6962 2.1.1 for the leaf at `index`, from the leaf to the root."""
     return prove_range([leaf_hash(leaf) for leaf in leaves], index, index + 1)
+
+
+def prove_sides(leaves: Sequence[bytes], index: int) -> list[tuple[bool, bytes]]:
+    """The audit path as `prove` gives it, each hash with whether it stands on the left: needs no size to be read."""
+    low, high = 0, len(leaves)
+    sides: list[bool] = []
+    while high - low > 1:
+        middle = low + _split(high - low)
+        sides.append(index >= middle)
+        low, high = (middle, high) if index >= middle else (low, middle)
+    return list(zip(reversed(sides), prove(leaves, index), strict=True))
 
 
 def verify_inclusion(root: bytes, leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bool:

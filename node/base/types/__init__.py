@@ -56,11 +56,22 @@ from node.base.types.messages import (
     PeerMessage,
     Tip,
 )
-from node.base.types.names import ZERO_DIGEST, Digest, Height, Instant, OrgId, PublicKey, Signature, is_org_id
-from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
+from node.base.types.names import (
+    FIRST_HEIGHT,
+    ZERO_DIGEST,
+    Digest,
+    Height,
+    Instant,
+    OrgId,
+    PublicKey,
+    Signature,
+    is_org_id,
+)
+from node.base.types.proposals import CertifiedBlock, CertifiedHeader, PreparedBlock, Proposal
 from node.base.types.statements import Statement, statement_of, statement_signing_bytes
 
 __all__ = [
+    "FIRST_HEIGHT",
     "HEADER_VERSION",
     "NONCE_WINDOW",
     "TLS_NAME",
@@ -75,6 +86,7 @@ __all__ = [
     "CardBody",
     "Certificate",
     "CertifiedBlock",
+    "CertifiedHeader",
     "Digest",
     "Event",
     "Genesis",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from node.base.types.agreement import RoundChange, Vote
 from node.base.types.ledger import Transaction
-from node.base.types.names import Digest, Height
+from node.base.types.names import FIRST_HEIGHT, Digest, Height
 from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
 
 
@@ -17,6 +17,8 @@ class Tip:
 
     height: Height
     head: Digest
+    base: Height = FIRST_HEIGHT
+    """The lowest block that the sender can serve; above the height where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ Signature = NewType("Signature", bytes)
 Height = NewType("Height", int)
 """A block's place in the chain. The genesis has height 0 and no block; the first block has height 1."""
 
+FIRST_HEIGHT = Height(1)
 ZERO_DIGEST = Digest(bytes(32))
 
 _ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")

@@ -34,6 +34,14 @@ class CertifiedBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class CertifiedHeader:
+    """A header with a certificate that made its block final: what is left of a pruned block."""
+
+    header: Header
+    certificate: Certificate
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedBlock:
     """A block with the prepare certificate that locks a member on it.
 

@@ -62,7 +62,7 @@ class CatchUp:
             return self._asked.until_ms
         if self._answers:
             return None
-        ahead = [org for org, tip in self.tips.items() if tip.height > self.height]
+        ahead = [org for org, tip in self.tips.items() if tip.base <= self.height + 1 <= tip.height]
         return min((max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead), default=None)
 
     def take_tip(self, peer: OrgId, tip: Tip, now_ms: int) -> str | None:
@@ -70,7 +70,7 @@ class CatchUp:
         known = self.tips.get(peer)
         self.tips[peer] = tip
         self._note_behind(now_ms)
-        if known is None or tip.height > known.height or tip == known:
+        if known is None or tip.height > known.height or (tip.height, tip.head) == (known.height, known.head):
             return None
         self._shun(peer, now_ms)
         if tip.height < known.height:
@@ -104,7 +104,11 @@ class CatchUp:
         self._asked = None
         heights = [certified.block.header.height for certified in response.blocks]
         expected = list(range(response.start, response.start + len(heights)))
-        if not heights or len(heights) > asked.request.count or heights != expected:
+        if not heights:
+            # It may have pruned them since its last tip: no fault, but nothing to ask it for now.
+            self._shun(peer, now_ms)
+            return None
+        if len(heights) > asked.request.count or heights != expected:
             self._shun(peer, now_ms)
             return (
                 f"answered a request for blocks from {response.start} on with {len(heights)} blocks that are not those"
@@ -158,7 +162,9 @@ class CatchUp:
         able = [
             org
             for org, tip in self.tips.items()
-            if tip.height > held and self._due_ms(org) <= now_ms and self._shunned_until_ms.get(org, 0) <= now_ms
+            if tip.base <= held + 1 <= tip.height
+            and self._due_ms(org) <= now_ms
+            and self._shunned_until_ms.get(org, 0) <= now_ms
         ]
         # The next one in order after the last asked: a peer that lies costs each turn once.
         last = self._last_peer

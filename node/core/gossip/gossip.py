@@ -10,6 +10,7 @@ from typing import assert_never
 
 from node.base.crypto import digest
 from node.base.types import (
+    FIRST_HEIGHT,
     BlocksRequest,
     BlocksResponse,
     BodiesRequest,
@@ -40,6 +41,8 @@ class Advanced:
 
     height: Height
     head: Digest
+    base: Height = FIRST_HEIGHT
+    """The lowest block that this member can serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +177,8 @@ class Gossip:
         """Take one input; returns what must happen, in this order."""
         effects: list[Effect] = []
         match input:
-            case Advanced(height, head):
-                effects += self._advance(Tip(height, head), now)
+            case Advanced(height, head, base):
+                effects += self._advance(Tip(height, head, base), now)
             case Linked(peer, up):
                 effects += self._link(peer, up, now)
             case TipReceived(peer, tip):

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
-from node.base.types import Block, Certificate, CertifiedBlock, Digest, Height, Receipt
+from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing
 from node.ledger.proofs import StoredBlock
 
-SCHEMA = 1
+SCHEMA = 2
 CACHE_KIB = 8_192
 WAIT_S = 5.0
 """How long a locked database is waited for."""
@@ -73,8 +73,24 @@ class SqliteReader:
         ((height,),) = self._rows("SELECT max(height) FROM blocks", ())
         return Height(int(height or 0))
 
+    def base(self) -> Height:
+        """The lowest height from which on every block is kept whole."""
+        ((base,),) = self._rows("SELECT value FROM meta WHERE key = 'base'", ())
+        return Height(int(base))
+
+    def certified_header(self, height: Height) -> CertifiedHeader | None:
+        """The header at `height` with its certificate, also of a pruned block."""
+        found = self.block(height)
+        if found is not None:
+            return CertifiedHeader(found.block.header, found.certificate)
+        rows = self._rows("SELECT header, certificate FROM headers WHERE height = ?", (height,))
+        if not rows:
+            return None
+        ((header, certificate),) = rows
+        return CertifiedHeader(self._decoded(Header, header, height), self._decoded(Certificate, certificate, height))
+
     def block(self, height: Height) -> CertifiedBlock | None:
-        """The block at `height` with its certificate."""
+        """The block at `height` with its certificate; None below the base."""
         rows = self._rows("SELECT block, certificate FROM blocks WHERE height = ?", (height,))
         if not rows:
             return None

@@ -6,8 +6,9 @@ One connection writes (SQLite's WAL had a corruption with two writers), in aiosq
 =================================  ============================================
 table                              holds
 =================================  ============================================
-``meta(key, value)``               `schema`: the layout's number; `chain`: the chain's id
+``meta(key, value)``               `schema` (the layout's number), `chain` (its id), `base` (the lowest whole block)
 ``blocks(height, digest, block, certificate)``
+``headers(height, header, certificate)``  of blocks below the base: pruned ones, and those that a trust path needs
 ``receipts(height, idx, receipt)`` in the order of the block's transactions
 ``transactions(id, height, idx)``  where each transaction stands
 ``state(key, value)``              after the last block
@@ -35,6 +36,7 @@ _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
     "CREATE TABLE blocks (height INTEGER PRIMARY KEY, digest BLOB NOT NULL, block BLOB NOT NULL,"
     " certificate BLOB NOT NULL)",
+    "CREATE TABLE headers (height INTEGER PRIMARY KEY, header BLOB NOT NULL, certificate BLOB NOT NULL)",
     "CREATE TABLE receipts (height INTEGER NOT NULL, idx INTEGER NOT NULL, receipt BLOB NOT NULL,"
     " PRIMARY KEY (height, idx)) WITHOUT ROWID",
     "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
@@ -184,7 +186,7 @@ async def _is_empty(path: Path, writer: aiosqlite.Connection) -> bool:
 async def _create(path: Path, writer: _Writer, chain: Digest, founding: Writes) -> None:
     """All tables and the genesis state, at once or not at all."""
     statements: list[_Statement] = [(table, None) for table in _TABLES]
-    statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain)]))
+    statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain), ("base", 1)]))
     statements.extend(_writes_statements(founding))
     await writer.transaction(path, statements, durable=True)
 

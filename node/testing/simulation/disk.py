@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from random import Random
 
 from node.base.ports import TransactionRecord, Writes
-from node.base.types import CertifiedBlock, Digest, Genesis, Height, Receipt
+from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Genesis, Height, Receipt
 from node.ledger.genesis import genesis_writes
 from node.ledger.memory import MemoryState
 
@@ -36,6 +36,15 @@ class Disk:
     def block(self, height: Height) -> CertifiedBlock | None:
         """The block at `height`."""
         return self._blocks[height - 1] if 1 <= height <= len(self._blocks) else None
+
+    def base(self) -> Height:
+        """The lowest block that is kept."""
+        return Height(1)
+
+    def certified_header(self, height: Height) -> CertifiedHeader | None:
+        """The header at `height`."""
+        found = self.block(height)
+        return None if found is None else CertifiedHeader(found.block.header, found.certificate)
 
     def receipts(self, height: Height) -> tuple[Receipt, ...] | None:
         """The receipts of the block at `height`."""

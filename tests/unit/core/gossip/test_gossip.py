@@ -131,7 +131,7 @@ def test_a_peer_with_a_false_block_is_shunned_and_another_is_asked():
 
 
 def test_wrong_answers_are_refused():
-    for answer in ((), blocks(2, 3), blocks(1, 1) + blocks(3, 1), blocks(1, 6)):
+    for answer in (blocks(2, 3), blocks(1, 1) + blocks(3, 1), blocks(1, 6)):
         machine = linked(A, B)
         machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
         machine.step(gossip.TipReceived(B, tip(5)), now=at(10))
@@ -326,3 +326,26 @@ def test_time_spent_on_applying_is_not_held_against_the_peer_that_is_asked():
 
     assert faults(machine.step(gossip.Tick(), now=at(ANSWER_MS_MAX + 100))) == []
     assert faults(machine.step(gossip.Tick(), now=at(2 * ANSWER_MS_MAX))) == [A]
+
+
+def test_a_peer_that_has_pruned_what_is_asked_is_no_liar_and_another_is_asked():
+    machine = linked(A, B)
+    machine.step(gossip.TipReceived(A, tip(5)), now=at(10))
+    machine.step(gossip.TipReceived(B, tip(5)), now=at(10))
+
+    effects = machine.step(gossip.BlocksReceived(A, BlocksResponse(Height(1), ())), now=at(20))
+
+    assert faults(effects) == []
+    assert [peer for peer, _ in requests(effects)] == [B]
+
+
+def test_only_who_keeps_the_next_block_is_asked_for_it():
+    machine = linked(A, B)
+
+    pruned = machine.step(gossip.TipReceived(A, Tip(Height(9), HEAD, base=Height(4))), now=at(10))
+    whole = machine.step(gossip.TipReceived(B, Tip(Height(7), HEAD, base=Height(1))), now=at(11))
+    machine.step(gossip.BlocksReceived(B, BlocksResponse(Height(1), blocks(1, 3))), now=at(12))
+
+    assert requests(pruned) == []
+    assert requests(whole) == [(B, BlocksRequest(Height(1), 7))]
+    assert machine.step(gossip.TipReceived(A, Tip(Height(9), HEAD, base=Height(5))), now=at(13)) == []
