@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nlink.proto\x12\x06lepton\"\x9d\x02\n\x05\x46rame\x12\x1e\n\x05hello\x18\x01 \x01(\x0b\x32\r.lepton.HelloH\x00\x12$\n\x08messages\x18\x02 \x01(\x0b\x32\x10.lepton.MessagesH\x00\x12\"\n\x07request\x18\x03 \x01(\x0b\x32\x0f.lepton.RequestH\x00\x12 \n\x06\x63redit\x18\x04 \x01(\x0b\x32\x0e.lepton.CreditH\x00\x12 \n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x0e.lepton.CancelH\x00\x12\x1e\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\r.lepton.ChunkH\x00\x12\x1a\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x0b.lepton.EndH\x00\x12\"\n\x07refusal\x18\x08 \x01(\x0b\x32\x0f.lepton.RefusalH\x00\x42\x06\n\x04kind\"+\n\x08Messages\x12\x0e\n\x06\x62odies\x18\x01 \x03(\x0c\x12\x0f\n\x07sent_ms\x18\x02 \x01(\x03\"F\n\x05Hello\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\r\n\x05\x63hain\x18\x02 \x01(\x0c\x12\x0b\n\x03org\x18\x03 \x01(\t\x12\x10\n\x08instance\x18\x04 \x01(\x0c\"\'\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\'\n\x06\x43redit\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x06number\x18\x01 \x01(\x04\"%\n\x05\x43hunk\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\x15\n\x03\x45nd\x12\x0e\n\x06number\x18\x01 \x01(\x04\")\n\x07Refusal\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t2]\n\x04Link\x12+\n\x07\x43ontrol\x12\r.lepton.Frame\x1a\r.lepton.Frame(\x01\x30\x01\x12(\n\x04\x42ulk\x12\r.lepton.Frame\x1a\r.lepton.Frame(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\nlink.proto\x12\x06lepton\"\x9d\x02\n\x05\x46rame\x12\x1e\n\x05hello\x18\x01 \x01(\x0b\x32\r.lepton.HelloH\x00\x12$\n\x08messages\x18\x02 \x01(\x0b\x32\x10.lepton.MessagesH\x00\x12\"\n\x07request\x18\x03 \x01(\x0b\x32\x0f.lepton.RequestH\x00\x12 \n\x06\x63redit\x18\x04 \x01(\x0b\x32\x0e.lepton.CreditH\x00\x12 \n\x06\x63\x61ncel\x18\x05 \x01(\x0b\x32\x0e.lepton.CancelH\x00\x12\x1e\n\x05\x63hunk\x18\x06 \x01(\x0b\x32\r.lepton.ChunkH\x00\x12\x1a\n\x03\x65nd\x18\x07 \x01(\x0b\x32\x0b.lepton.EndH\x00\x12\"\n\x07refusal\x18\x08 \x01(\x0b\x32\x0f.lepton.RefusalH\x00\x42\x06\n\x04kind\"+\n\x08Messages\x12\x0e\n\x06\x62odies\x18\x01 \x03(\x0c\x12\x0f\n\x07sent_ms\x18\x02 \x01(\x03\"x\n\x05Hello\x12\x16\n\x0eversion_lowest\x18\x01 \x01(\r\x12\x17\n\x0fversion_highest\x18\x05 \x01(\r\x12\r\n\x05\x63hain\x18\x02 \x01(\x0c\x12\x0b\n\x03org\x18\x03 \x01(\t\x12\x10\n\x08instance\x18\x04 \x01(\x0c\x12\x10\n\x08software\x18\x06 \x01(\t\"\'\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\'\n\x06\x43redit\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\"\x18\n\x06\x43\x61ncel\x12\x0e\n\x06number\x18\x01 \x01(\x04\"%\n\x05\x43hunk\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\"\x15\n\x03\x45nd\x12\x0e\n\x06number\x18\x01 \x01(\x04\")\n\x07Refusal\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t2]\n\x04Link\x12+\n\x07\x43ontrol\x12\r.lepton.Frame\x1a\r.lepton.Frame(\x01\x30\x01\x12(\n\x04\x42ulk\x12\r.lepton.Frame\x1a\r.lepton.Frame(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGES']._serialized_start=310
   _globals['_MESSAGES']._serialized_end=353
   _globals['_HELLO']._serialized_start=355
-  _globals['_HELLO']._serialized_end=425
-  _globals['_REQUEST']._serialized_start=427
-  _globals['_REQUEST']._serialized_end=466
-  _globals['_CREDIT']._serialized_start=468
-  _globals['_CREDIT']._serialized_end=507
-  _globals['_CANCEL']._serialized_start=509
-  _globals['_CANCEL']._serialized_end=533
-  _globals['_CHUNK']._serialized_start=535
-  _globals['_CHUNK']._serialized_end=572
-  _globals['_END']._serialized_start=574
-  _globals['_END']._serialized_end=595
-  _globals['_REFUSAL']._serialized_start=597
-  _globals['_REFUSAL']._serialized_end=638
-  _globals['_LINK']._serialized_start=640
-  _globals['_LINK']._serialized_end=733
+  _globals['_HELLO']._serialized_end=475
+  _globals['_REQUEST']._serialized_start=477
+  _globals['_REQUEST']._serialized_end=516
+  _globals['_CREDIT']._serialized_start=518
+  _globals['_CREDIT']._serialized_end=557
+  _globals['_CANCEL']._serialized_start=559
+  _globals['_CANCEL']._serialized_end=583
+  _globals['_CHUNK']._serialized_start=585
+  _globals['_CHUNK']._serialized_end=622
+  _globals['_END']._serialized_start=624
+  _globals['_END']._serialized_end=645
+  _globals['_REFUSAL']._serialized_start=647
+  _globals['_REFUSAL']._serialized_end=688
+  _globals['_LINK']._serialized_start=690
+  _globals['_LINK']._serialized_end=783
 # @@protoc_insertion_point(module_scope)

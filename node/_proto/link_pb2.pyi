@@ -35,16 +35,20 @@ class Messages(_message.Message):
     def __init__(self, bodies: _Optional[_Iterable[bytes]] = ..., sent_ms: _Optional[int] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("version", "chain", "org", "instance")
-    VERSION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("version_lowest", "version_highest", "chain", "org", "instance", "software")
+    VERSION_LOWEST_FIELD_NUMBER: _ClassVar[int]
+    VERSION_HIGHEST_FIELD_NUMBER: _ClassVar[int]
     CHAIN_FIELD_NUMBER: _ClassVar[int]
     ORG_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
-    version: int
+    SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    version_lowest: int
+    version_highest: int
     chain: bytes
     org: str
     instance: bytes
-    def __init__(self, version: _Optional[int] = ..., chain: _Optional[bytes] = ..., org: _Optional[str] = ..., instance: _Optional[bytes] = ...) -> None: ...
+    software: str
+    def __init__(self, version_lowest: _Optional[int] = ..., version_highest: _Optional[int] = ..., chain: _Optional[bytes] = ..., org: _Optional[str] = ..., instance: _Optional[bytes] = ..., software: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
     __slots__ = ("number", "body")

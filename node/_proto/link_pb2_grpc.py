@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class LinkStub:
     """What two members say to each other, over mutual TLS. One connection per method, so that bulk never delays votes.
-    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-version; the
+    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-versions; the
     answerer holds its TLS certificate against the ledger's. Streams are symmetric: either side may speak first after
     the hellos. Protobuf carries bytes here; nothing that is signed is ever serialised by it.
     """
@@ -52,7 +52,7 @@ class LinkStub:
 
 class LinkServicer:
     """What two members say to each other, over mutual TLS. One connection per method, so that bulk never delays votes.
-    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-version; the
+    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-versions; the
     answerer holds its TLS certificate against the ledger's. Streams are symmetric: either side may speak first after
     the hellos. Protobuf carries bytes here; nothing that is signed is ever serialised by it.
     """
@@ -94,7 +94,7 @@ def add_LinkServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Link:
     """What two members say to each other, over mutual TLS. One connection per method, so that bulk never delays votes.
-    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-version; the
+    The caller names itself in the call's metadata: lepton-org, lepton-chain (hexadecimal) and lepton-versions; the
     answerer holds its TLS certificate against the ledger's. Streams are symmetric: either side may speak first after
     the hellos. Protobuf carries bytes here; nothing that is signed is ever serialised by it.
     """

@@ -18,7 +18,7 @@ from node.app.settings import Folder, Settings, SettingsError
 from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
-from node.edge.transport import GrpcTransport, Refusal, RefusalKind
+from node.edge.transport import GrpcTransport, Refusal, RefusalKind, TlsKey
 from node.engine.training import EgressPolicy
 from node.ledger.genesis import verify_genesis
 
@@ -53,8 +53,7 @@ def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, 
     return GrpcTransport(
         org=org,
         chain=chain_id(genesis.body),
-        tls_key_pem=keys.tls[0].key_pem,
-        tls_certificate=keys.tls[0].certificate,
+        tls=[TlsKey(secret.key_pem, secret.certificate) for secret in keys.tls],
         members=wiring.members,
         on_message=wiring.on_message,
         on_link=wiring.on_link,

@@ -254,7 +254,7 @@ class _MemoryLinks:
         """Who is linked; nobody dials, and bytes are counted by the network."""
         up = self.connected()
         links = (
-            LinkHealth(org, org in up, org in up, None, None, None, None, None, {}, Traffic())
+            LinkHealth(org, org in up, org in up, None, None, None, None, None, None, None, {}, Traffic())
             for org in self._wiring.members.orgs()
             if org != self._org
         )

@@ -14,8 +14,8 @@ import grpc
 from node.base.ports import LinkError
 from node.base.types import Digest, OrgId
 from node.edge.transport.claims import claim
-from node.edge.transport.credentials import CLIENT_OPTIONS, Identity, channel_credentials
-from node.edge.transport.limits import INSTANCE_BYTES
+from node.edge.transport.credentials import Identity, OwnKeys, TlsKey, channel_credentials, channel_options
+from node.edge.transport.limits import INSTANCE_BYTES, PROTOCOL_VERSIONS
 from node.edge.transport.report import Purpose
 from node.edge.transport.stream import SERVICE, hello_frame
 from node.edge.transport.wire import encode_frame
@@ -38,11 +38,13 @@ class HostileClient:
         purpose: Purpose = Purpose.CONTROL,
     ) -> None:
         """`address` and `certificate` (DER) are the victim's; the rest is what the client shows."""
-        self._identity = Identity(org, chain, secrets.token_bytes(INSTANCE_BYTES), tls_key_pem, tls_certificate)
+        own = TlsKey(tls_key_pem, tls_certificate)
+        instance = secrets.token_bytes(INSTANCE_BYTES)
+        self._identity = Identity(org, chain, instance, OwnKeys([own]), PROTOCOL_VERSIONS)
         self._channel = grpc.aio.secure_channel(
             address,
-            channel_credentials(self._identity, certificate),
-            options=[*CLIENT_OPTIONS, ("grpc.max_send_message_length", -1)],
+            channel_credentials(own, certificate),
+            options=[*channel_options(certificate), ("grpc.max_send_message_length", -1)],
         )
         self._purpose = purpose
         self._call: Any = None

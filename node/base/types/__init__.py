@@ -17,7 +17,7 @@ from node.base.types.agreement import (
     vote_signing_bytes,
 )
 from node.base.types.identity import (
-    TLS_NAME,
+    TLS_DOMAIN,
     Card,
     CardBody,
     Genesis,
@@ -74,7 +74,7 @@ __all__ = [
     "FIRST_HEIGHT",
     "HEADER_VERSION",
     "NONCE_WINDOW",
-    "TLS_NAME",
+    "TLS_DOMAIN",
     "TRANSACTION_BYTES_MAX",
     "ZERO_DIGEST",
     "Block",

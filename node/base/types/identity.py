@@ -7,9 +7,9 @@ from node.base.codec import encode
 from node.base.crypto import digest
 from node.base.types.names import Digest, OrgId, PublicKey, Signature
 
-TLS_NAME = "member.lepton.internal"
-"""The DNS name in every member's certificate. Who a peer is follows from the certificate's bytes, never from a name;
-TLS only needs one to compare."""
+TLS_DOMAIN = "member.lepton.internal"
+"""Every certificate of a member has one DNS name, below this one and unique to its key. Who a peer is follows from the
+certificate's bytes, never from a name; the name lets a dialler ask for one of several while a key is renewed."""
 
 
 @dataclass(frozen=True, slots=True)

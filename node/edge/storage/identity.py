@@ -9,6 +9,7 @@ import binascii
 import datetime
 import hashlib
 import json
+import re
 import secrets
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from node.base.codec import DecodeError, decode, encode
 from node.base.crypto import Ed25519Signer, verify
 from node.base.ports import Signer
-from node.base.types import TLS_NAME, Card, CardBody, OrgId, PublicKey, Signature, card_signing_bytes, is_org_id
+from node.base.types import TLS_DOMAIN, Card, CardBody, OrgId, PublicKey, Signature, card_signing_bytes, is_org_id
 from node.edge.storage.errors import FileDamaged, NotGenuine
 from node.edge.storage.files import PUBLIC_MODE, make_private_folder, read_bounded, write_atomically
 from node.edge.storage.keyring import HeldKey, held_key, open_key
@@ -36,6 +37,7 @@ CERTIFICATE_BYTES_MAX = 4 << 10
 
 _CARD_FORMAT = "lepton card 1"
 _CARD_FILE_BYTES_MAX = 64 << 10
+_TLS_NAME = re.compile(r"k[0-9a-f]{32}\." + re.escape(TLS_DOMAIN))
 _NOT_BEFORE = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """Fixed and long ago: a peer's slow clock must not refuse a fresh key. Terms are the ledger's to judge."""
 _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
@@ -126,7 +128,7 @@ def check_card(card: Card) -> None:
 
 
 def check_certificate(der: bytes) -> None:
-    """Raises `ValueError` unless it is a self-signed P-256 certificate for `TLS_NAME` that signs no other."""
+    """Raises `ValueError` unless it is a self-signed P-256 certificate with one name below `TLS_DOMAIN`."""
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise ValueError(f"its certificate is larger than {CERTIFICATE_BYTES_MAX} bytes")
     certificate = x509.load_der_x509_certificate(der)
@@ -140,19 +142,22 @@ def check_certificate(der: bytes) -> None:
         raise ValueError("its certificate is not signed by itself") from error
     except (TypeError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise ValueError(f"its certificate is of another form: {error}") from error
-    if names.get_values_for_type(x509.DNSName) != [TLS_NAME]:
-        raise ValueError(f"its certificate is not for {TLS_NAME}")
+    found = names.get_values_for_type(x509.DNSName)
+    if len(found) != 1 or not _TLS_NAME.fullmatch(found[0]):
+        raise ValueError(f"its certificate is not for one name below {TLS_DOMAIN}")
 
 
 def make_tls_secret(org: OrgId) -> TlsSecret:
     """A P-256 key and its self-signed certificate.
 
-    The subject is unique to the key: two roots with one name break gRPC's verification while a key is renewed.
+    The subject is unique to the key: two roots with one name break gRPC's verification while a key is renewed. So is
+    the DNS name, by which a dialler asks for this one.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, org), x509.NameAttribute(NameOID.USER_ID, secrets.token_hex(16))]
     )
+    name = x509.DNSName(f"k{secrets.token_hex(16)}.{TLS_DOMAIN}")
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
     certificate = (
@@ -163,7 +168,7 @@ def make_tls_secret(org: OrgId) -> TlsSecret:
         .serial_number(x509.random_serial_number())
         .not_valid_before(_NOT_BEFORE)
         .not_valid_after(_NOT_AFTER)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(TLS_NAME)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(purposes, critical=False)

@@ -4,9 +4,10 @@
 and purpose; `control` and `bulk` are what runs on a stream. What messages mean is not known here.
 """
 
+from node.edge.transport.credentials import TlsKey
 from node.edge.transport.health import LinkHealth, TransportHealth
 from node.edge.transport.ports import free_port
 from node.edge.transport.report import Refusal, RefusalKind, Traffic
 from node.edge.transport.transport import GrpcTransport
 
-__all__ = ["GrpcTransport", "LinkHealth", "Refusal", "RefusalKind", "Traffic", "TransportHealth", "free_port"]
+__all__ = ["GrpcTransport", "LinkHealth", "Refusal", "RefusalKind", "TlsKey", "Traffic", "TransportHealth", "free_port"]

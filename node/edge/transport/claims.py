@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from node.base.types import OrgId, is_org_id
 from node.edge.transport.credentials import Identity
-from node.edge.transport.limits import PROTOCOL_VERSION
 
 ORG_KEY = "lepton-org"
 CHAIN_KEY = "lepton-chain"
-VERSION_KEY = "lepton-version"
+VERSIONS_KEY = "lepton-versions"
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -18,7 +17,7 @@ def claim(identity: Identity) -> Metadata:
     return (
         (ORG_KEY, identity.org),
         (CHAIN_KEY, identity.chain.hex()),
-        (VERSION_KEY, str(PROTOCOL_VERSION)),
+        (VERSIONS_KEY, str(identity.versions)),
     )
 
 

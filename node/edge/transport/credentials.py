@@ -5,19 +5,23 @@ not tell them apart; who a call comes from is judged by `server`, byte for byte.
 """
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import grpc
+from cryptography import x509
 
-from node.base.types import TLS_NAME, Digest, OrgId
+from node.base.types import Digest, OrgId
 from node.edge.transport.limits import (
+    CERTIFICATES_CACHED_MAX,
     FRAME_BYTES_MAX,
     KEEPALIVE_INTERVAL_MS,
     KEEPALIVE_TIMEOUT_MS,
     STREAMS_PER_CONNECTION_MAX,
 )
+from node.edge.transport.versions import Versions
 
 Options = list[tuple[str, int | str]]
 
@@ -33,7 +37,6 @@ _COMMON_OPTIONS: Options = [
 
 CLIENT_OPTIONS: Options = [
     *_COMMON_OPTIONS,
-    ("grpc.ssl_target_name_override", TLS_NAME),
     # Channels to one address share a connection otherwise, and votes would wait behind bulk.
     ("grpc.use_local_subchannel_pool", 1),
     # A proxy from the environment has no business between members.
@@ -53,6 +56,32 @@ SERVER_OPTIONS: Options = [
 
 
 @dataclass(frozen=True, slots=True)
+class TlsKey:
+    """A TLS key of ours."""
+
+    key_pem: bytes
+    """PKCS 8, P-256."""
+    certificate: bytes
+    """DER."""
+
+
+class OwnKeys:
+    """Our TLS keys; replaced while links are up, when one is renewed."""
+
+    def __init__(self, keys: Sequence[TlsKey]) -> None:
+        """At least one, newest first."""
+        self.all = tuple(keys)
+
+    def for_dialling(self, accepted: Sequence[bytes]) -> tuple[TlsKey, ...]:
+        """All keys, first those whose certificates the ledger names (`accepted`, in its order).
+
+        The others follow because a peer that was away for long knows us by an earlier one.
+        """
+        named = [key for certificate in accepted for key in self.all if key.certificate == certificate]
+        return (*named, *(key for key in self.all if key not in named))
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Who we are on the wire."""
 
@@ -60,9 +89,9 @@ class Identity:
     chain: Digest
     instance: bytes
     """Random, new at every start."""
-    tls_key_pem: bytes
-    tls_certificate: bytes
-    """DER."""
+    keys: OwnKeys
+    versions: Versions
+    """Of the protocol, that we speak."""
 
 
 def to_pem(der: bytes) -> bytes:
@@ -75,13 +104,32 @@ def to_der(pem: bytes) -> bytes:
     return ssl.PEM_cert_to_DER_cert(pem.decode())
 
 
-def channel_credentials(identity: Identity, peer_certificate: bytes) -> Any:
+@lru_cache(maxsize=CERTIFICATES_CACHED_MAX)
+def certificate_name(der: bytes) -> str:
+    """The one DNS name in a member's certificate, unique to its key. Raises `ValueError` for another certificate."""
+    try:
+        names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (TypeError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+        raise ValueError(f"a certificate without a name: {error}") from error
+    (name,) = names.value.get_values_for_type(x509.DNSName)
+    return str(name)
+
+
+def channel_credentials(own: TlsKey, peer_certificate: bytes) -> Any:
     """For a channel to the peer that holds this certificate (DER), and nobody else."""
     return grpc.ssl_channel_credentials(
         root_certificates=to_pem(peer_certificate),
-        private_key=identity.tls_key_pem,
-        certificate_chain=to_pem(identity.tls_certificate),
+        private_key=own.key_pem,
+        certificate_chain=to_pem(own.certificate),
     )
+
+
+def channel_options(peer_certificate: bytes) -> Options:
+    """Asks the peer for exactly this certificate (DER): while it renews its key, it holds several.
+
+    Raises `ValueError` for what is no member's certificate.
+    """
+    return [*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", certificate_name(peer_certificate))]
 
 
 class ServerTrust:
@@ -104,11 +152,12 @@ class ServerTrust:
         self._fresh = self._configuration(certificates)
 
     def _configuration(self, certificates: Iterable[bytes]) -> Any:
-        own = (self._identity.tls_key_pem, to_pem(self._identity.tls_certificate))
+        # With several, gRPC's core shows the one whose name the dialler asks for, else the first.
+        own = [(key.key_pem, to_pem(key.certificate)) for key in self._identity.keys.all]
         roots = b"".join(to_pem(certificate) for certificate in certificates)
         # With no root at all gRPC would fall back to the machine's; our own certificate opens nothing.
         return grpc.ssl_server_certificate_configuration(
-            [own], root_certificates=roots or to_pem(self._identity.tls_certificate)
+            own, root_certificates=roots or to_pem(self._identity.keys.all[0].certificate)
         )
 
     def _fetch(self) -> Any:

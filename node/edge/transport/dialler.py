@@ -9,7 +9,7 @@ import grpc
 
 from node.base.ports import LinkError, Members
 from node.edge.transport.claims import claim
-from node.edge.transport.credentials import CLIENT_OPTIONS, Identity, channel_credentials
+from node.edge.transport.credentials import Identity, TlsKey, channel_credentials, channel_options
 from node.edge.transport.lane import Lane
 from node.edge.transport.limits import (
     BACKOFF_FIRST_S,
@@ -49,23 +49,30 @@ class Dialler(Generic[S]):
         """For ever; the caller cancels it."""
         loop = asyncio.get_running_loop()
         head_start = 0.0 if self._identity.org < self._lane.peer else DIAL_HIGHER_WAIT_S
-        backoff = 0.0
+        backoff, failed = 0.0, 0
         while True:
             await self._lane.wait_free()
             await self._until_wanted()
             await self._lane.wait_allowed()
             await asyncio.sleep(head_start + backoff * random.uniform(0.5, 1.0))
             began = loop.time()
+            own = self._own_key(failed)
             for address in self._members.addresses(self._lane.peer):
                 for certificate in self._members.certificates(self._lane.peer):
                     if self._lane.current is None:
-                        await self._dial(address, certificate)
+                        await self._dial(address, own, certificate)
             proven = loop.time() - began >= LINK_PROVEN_S
+            failed = 0 if proven else failed + 1
             backoff = BACKOFF_FIRST_S if proven else min(max(2 * backoff, BACKOFF_FIRST_S), BACKOFF_MAX_S)
 
-    async def _dial(self, address: str, certificate: bytes) -> None:
-        credentials = channel_credentials(self._identity, certificate)
-        async with grpc.aio.secure_channel(address, credentials, options=CLIENT_OPTIONS) as channel:
+    def _own_key(self, failed: int) -> TlsKey:
+        """One after the other: a peer whose ledger is behind may know us by an earlier key only."""
+        keys = self._identity.keys.for_dialling(self._members.certificates(self._identity.org))
+        return keys[failed % len(keys)]
+
+    async def _dial(self, address: str, own: TlsKey, certificate: bytes) -> None:
+        credentials, options = channel_credentials(own, certificate), channel_options(certificate)
+        async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
             self.calls += 1
             call = channel.stream_stream(f"/{SERVICE}/{self._lane.purpose.value}")(metadata=claim(self._identity))
             try:
@@ -86,11 +93,14 @@ class Dialler(Generic[S]):
                 hello = await stream.read()
         except TimeoutError as error:
             raise LinkError(f"no connection and hello within {HELLO_TIMEOUT_S:g} s") from error
+        greeting = check_hello(self._identity, self._lane.peer, hello)
         link = Link(
             peer=self._lane.peer,
             purpose=self._lane.purpose,
             dialled=True,
-            instance=check_hello(self._identity, self._lane.peer, hello),
+            instance=greeting.instance,
             certificate=certificate,
+            version=greeting.version,
+            software=greeting.software,
         )
         return await self._lane.use(link, stream)

@@ -1,12 +1,17 @@
 """What can go wrong on a link, besides what the port already names.
 
 LinkError (node.base.ports)
+├── NoCommonVersion the two programs are too far apart
 ├── PeerBroke       the peer sent what the protocol does not allow
 ├── PeerCut         the peer is cut off for a while
 └── PeerTooSlow     the peer does not take what we must send
 """
 
 from node.base.ports import LinkError
+
+
+class NoCommonVersion(LinkError):
+    """The two speak no version of the protocol in common; the text names both ranges."""
 
 
 class PeerBroke(LinkError):

@@ -18,6 +18,10 @@ class LinkHealth:
     """Whether there is a bulk connection too."""
     dialled: bool | None
     """Whether we dialled the control link; None without one."""
+    version: int | None
+    """Of the protocol, that the control link uses."""
+    software: str | None
+    """The peer's program, in its own words."""
     since_s: float | None
     """How long the control link is up, or, without one, how long it is down; None for one that never was up."""
     heard_s: float | None

@@ -1,6 +1,10 @@
 """Every number of the transport: sizes, counts and times. Both ends hold to the same ones."""
 
-PROTOCOL_VERSION = 1
+from node.edge.transport.versions import Versions
+
+PROTOCOL_VERSIONS = Versions(1, 1)
+"""What this program speaks. A change of frames or messages that an older node cannot read is a new version."""
+SOFTWARE_CHARACTERS_MAX = 32
 
 CONTROL_MESSAGE_BYTES_MAX = 2 << 20
 """A block of 1 MiB with its certificate, or a few smaller ones, and room; also all messages of one frame."""
@@ -47,6 +51,8 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
 LINK_PROVEN_S = 2.0
 """A link that lived this long starts the back-off anew."""
+
+CERTIFICATES_CACHED_MAX = 1_024
 
 KEEPALIVE_INTERVAL_MS = 5_000
 KEEPALIVE_TIMEOUT_MS = 5_000

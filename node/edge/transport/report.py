@@ -10,7 +10,7 @@ import structlog
 
 from node.base.ports import LinkError
 from node.base.types import OrgId
-from node.edge.transport.errors import PeerBroke, PeerTooSlow
+from node.edge.transport.errors import NoCommonVersion, PeerBroke, PeerTooSlow
 from node.edge.transport.readings import PeerReadings
 
 log = structlog.get_logger("node.edge.transport")
@@ -108,6 +108,8 @@ class Report:
         """Log why a stream ended or could not be had; what is the peer's fault is counted as a refusal."""
         if isinstance(reason, PeerBroke):
             self.refuse(Refusal(RefusalKind.BROKE_PROTOCOL, peer, peer, str(reason)))
+        elif isinstance(reason, NoCommonVersion):
+            self.refuse(Refusal(RefusalKind.WRONG_VERSION, peer, peer, str(reason)))
         elif isinstance(reason, PeerTooSlow):
             self.refuse(Refusal(RefusalKind.TOO_SLOW, peer, peer, str(reason)))
         else:

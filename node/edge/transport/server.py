@@ -15,14 +15,22 @@ import grpc
 from node.base.ports import LinkError, Members
 from node.base.types import OrgId
 from node.edge.transport.bulk import BulkSession
-from node.edge.transport.claims import CHAIN_KEY, VERSION_KEY, claimed_org, claimed_values
+from node.edge.transport.claims import CHAIN_KEY, VERSIONS_KEY, claimed_org, claimed_values
 from node.edge.transport.control import ControlSession
 from node.edge.transport.credentials import SERVER_OPTIONS, Identity, ServerTrust, to_der
 from node.edge.transport.lane import Lane
-from node.edge.transport.limits import PROTOCOL_VERSION
 from node.edge.transport.report import Purpose, Refusal, RefusalKind, Report
 from node.edge.transport.session import Link
-from node.edge.transport.stream import SERVICE, FrameStream, check_hello, hello_frame, read_hello
+from node.edge.transport.stream import (
+    NO_COMMON_VERSION,
+    SERVICE,
+    FrameStream,
+    check_hello,
+    hello_frame,
+    no_common_version,
+    read_hello,
+)
+from node.edge.transport.versions import parse_versions
 
 FindLane = Callable[[OrgId, Purpose], Lane[ControlSession] | Lane[BulkSession] | None]
 
@@ -31,7 +39,7 @@ _STATUS = {
     RefusalKind.NOT_A_MEMBER: grpc.StatusCode.PERMISSION_DENIED,
     RefusalKind.WRONG_CERTIFICATE: grpc.StatusCode.UNAUTHENTICATED,
     RefusalKind.WRONG_CHAIN: grpc.StatusCode.FAILED_PRECONDITION,
-    RefusalKind.WRONG_VERSION: grpc.StatusCode.FAILED_PRECONDITION,
+    RefusalKind.WRONG_VERSION: NO_COMMON_VERSION,
     RefusalKind.CUT_OFF: grpc.StatusCode.UNAVAILABLE,
 }
 
@@ -84,7 +92,7 @@ class LinkServer:
         self._handshakes.close()
 
     def recheck(self) -> None:
-        """Take over changed certificates; for new connections only."""
+        """Take over changed certificates, the peers' and our own; for new connections only."""
         self._trust.replace(self._certificates())
 
     def _certificates(self) -> list[bytes]:
@@ -121,11 +129,19 @@ class LinkServer:
     async def _use(self, purpose: Purpose, caller: Caller, context: Any) -> LinkError:
         stream = FrameStream(context, caller.org, purpose, self._report)
         try:
-            instance = check_hello(self._identity, caller.org, await read_hello(stream))
+            greeting = check_hello(self._identity, caller.org, await read_hello(stream))
             await stream.write(hello_frame(self._identity))
         except LinkError as error:
             return error
-        link = Link(peer=caller.org, purpose=purpose, dialled=False, instance=instance, certificate=caller.certificate)
+        link = Link(
+            peer=caller.org,
+            purpose=purpose,
+            dialled=False,
+            instance=greeting.instance,
+            certificate=caller.certificate,
+            version=greeting.version,
+            software=greeting.software,
+        )
         # Looked up only now: while the hellos travelled, the member may have been removed.
         lane = self._find_lane(caller.org, purpose)
         if lane is None:
@@ -150,8 +166,9 @@ class LinkServer:
             return refusal(RefusalKind.WRONG_CERTIFICATE, f"this is not the certificate of {claimed} on the ledger")
         if values.get(CHAIN_KEY) != self._identity.chain.hex():
             return refusal(RefusalKind.WRONG_CHAIN, "the call is for another chain")
-        if values.get(VERSION_KEY) != str(PROTOCOL_VERSION):
-            return refusal(RefusalKind.WRONG_VERSION, f"this member speaks version {PROTOCOL_VERSION} of the protocol")
+        versions = parse_versions(values.get(VERSIONS_KEY, ""))
+        if versions is None or self._identity.versions.common(versions) is None:
+            return refusal(RefusalKind.WRONG_VERSION, no_common_version(self._identity.versions, versions))
         lane = self._find_lane(claimed, purpose)
         if lane is not None and lane.cut_for_s > 0:
             return refusal(RefusalKind.CUT_OFF, f"{claimed} is cut off here for {lane.cut_for_s:.0f} s more")

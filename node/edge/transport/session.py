@@ -26,6 +26,10 @@ class Link:
     """Which run of the peer's process it is."""
     certificate: bytes
     """The peer's certificate (DER) that was held against the ledger when the stream began."""
+    version: int
+    """Of the protocol, the one that both sides use."""
+    software: str
+    """The peer's program, in its own words."""
 
 
 class Session(ABC):

@@ -1,20 +1,25 @@
 """One gRPC stream as a pipe of frames: either end, with gRPC's many ways to fail turned into `LinkError`."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from node import __version__
 from node._proto.link_pb2 import Frame, Hello
 from node.base.ports import LinkError
 from node.base.types import OrgId
 from node.edge.transport.credentials import Identity
-from node.edge.transport.errors import PeerBroke
-from node.edge.transport.limits import HELLO_BYTES_MAX, HELLO_TIMEOUT_S, INSTANCE_BYTES, PROTOCOL_VERSION
+from node.edge.transport.errors import NoCommonVersion, PeerBroke
+from node.edge.transport.limits import HELLO_BYTES_MAX, HELLO_TIMEOUT_S, INSTANCE_BYTES, SOFTWARE_CHARACTERS_MAX
 from node.edge.transport.report import Purpose, Report
+from node.edge.transport.versions import Versions
 from node.edge.transport.wire import Piece, decode_frame, encode_frame
 
 SERVICE = "lepton.Link"
+NO_COMMON_VERSION = grpc.StatusCode.UNIMPLEMENTED
+"""How a call is refused whose caller speaks other versions; the details name both ranges."""
 
 
 class FrameStream:
@@ -68,24 +73,52 @@ async def read_hello(stream: FrameStream) -> Frame | Piece:
 def hello_frame(identity: Identity) -> Frame:
     """Our first frame."""
     return Frame(
-        hello=Hello(version=PROTOCOL_VERSION, chain=identity.chain, org=identity.org, instance=identity.instance)
+        hello=Hello(
+            version_lowest=identity.versions.lowest,
+            version_highest=identity.versions.highest,
+            chain=identity.chain,
+            org=identity.org,
+            instance=identity.instance,
+            software=__version__,
+        )
     )
 
 
-def check_hello(identity: Identity, peer: OrgId, frame: Frame | Piece) -> bytes:
-    """The instance that the peer's hello names. Raises `PeerBroke`."""
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a peer's hello says."""
+
+    instance: bytes
+    """Which run of the peer's process it is."""
+    version: int
+    """Of the protocol, the one that both use on this stream."""
+    software: str
+    """The peer's program, in its own words."""
+
+
+def check_hello(identity: Identity, peer: OrgId, frame: Frame | Piece) -> Greeting:
+    """What the peer's hello says. Raises `PeerBroke`, `NoCommonVersion`."""
     if isinstance(frame, Piece) or frame.WhichOneof("kind") != "hello" or frame.ByteSize() > HELLO_BYTES_MAX:
         raise PeerBroke("its first frame is no hello")
     hello = frame.hello
-    if hello.version != PROTOCOL_VERSION:
-        raise PeerBroke(f"its hello names version {hello.version} of the protocol, ours is {PROTOCOL_VERSION}")
     if hello.chain != identity.chain:
         raise PeerBroke("its hello names another chain")
     if hello.org != peer:
         raise PeerBroke("its hello names another organisation than its call")
     if len(hello.instance) != INSTANCE_BYTES:
         raise PeerBroke(f"its hello names an instance of {len(hello.instance)} bytes, not {INSTANCE_BYTES}")
-    return hello.instance
+    versions = Versions(hello.version_lowest, hello.version_highest)
+    version = identity.versions.common(versions)
+    if version is None:
+        raise NoCommonVersion(no_common_version(identity.versions, versions))
+    software = "".join(c if c.isprintable() else " " for c in hello.software[:SOFTWARE_CHARACTERS_MAX])
+    return Greeting(hello.instance, version, software)
+
+
+def no_common_version(own: Versions, peers: Versions | None) -> str:
+    """The refusal, with both ranges."""
+    theirs = "none that can be read" if peers is None else str(peers)
+    return f"no version of the protocol in common: this member speaks {own}, the other {theirs}; upgrade the older one"
 
 
 def _link_error(error: Exception) -> LinkError:
@@ -93,6 +126,8 @@ def _link_error(error: Exception) -> LinkError:
         text = f"{error.code().name.lower()}: {error.details()}"
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return PeerBroke(text)
+        if error.code() is NO_COMMON_VERSION:
+            return NoCommonVersion(error.details() or "")
         return LinkError(text)
     return LinkError(str(error) or type(error).__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ from node.base.ports import BulkServer, LinkError, Members, OnLink, OnMessage
 from node.base.types import Digest, OrgId
 from node.edge.transport.bulk import BulkSession
 from node.edge.transport.control import ControlSession
-from node.edge.transport.credentials import Identity
+from node.edge.transport.credentials import Identity, OwnKeys, TlsKey
 from node.edge.transport.dialler import Dialler
 from node.edge.transport.errors import PeerCut
 from node.edge.transport.health import LinkHealth, TransportHealth
@@ -23,11 +23,13 @@ from node.edge.transport.limits import (
     FETCH_IDLE_S,
     HANDSHAKE_GRACE_S,
     INSTANCE_BYTES,
+    PROTOCOL_VERSIONS,
 )
 from node.edge.transport.report import OnRefused, Purpose, RefusalKind, Report, Traffic
 from node.edge.transport.server import LinkServer
 from node.edge.transport.session import Link
 from node.edge.transport.stream import FrameStream
+from node.edge.transport.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,7 @@ class GrpcTransport:
         *,
         org: OrgId,
         chain: Digest,
-        tls_key_pem: bytes,
-        tls_certificate: bytes,
+        tls: Sequence[TlsKey],
         members: Members,
         on_message: OnMessage,
         on_link: OnLink,
@@ -63,9 +64,11 @@ class GrpcTransport:
         on_refused: OnRefused | None = None,
         fetch_idle_s: float = FETCH_IDLE_S,
         handshake_grace_s: float = HANDSHAKE_GRACE_S,
+        versions: Versions = PROTOCOL_VERSIONS,
     ) -> None:
-        """`tls_certificate` is DER, `listen` is `host:port` with port 0 for any free one."""
-        self._identity = Identity(org, chain, secrets.token_bytes(INSTANCE_BYTES), tls_key_pem, tls_certificate)
+        """`tls` are our keys, newest first; `listen` is `host:port` with port 0 for any free one."""
+        self._own_keys = OwnKeys(tls)
+        self._identity = Identity(org, chain, secrets.token_bytes(INSTANCE_BYTES), self._own_keys, versions)
         self._members = members
         self._on_message = on_message
         self._on_link = on_link
@@ -123,6 +126,8 @@ class GrpcTransport:
             connected=session is not None,
             bulk=peer.bulk.current is not None,
             dialled=None if session is None else session.link.dialled,
+            version=None if session is None else session.link.version,
+            software=None if session is None else session.link.software,
             since_s=None if readings.changed_s is None else round(now_s - readings.changed_s, 1),
             heard_s=None if readings.heard_s is None else round(now_s - readings.heard_s, 1),
             clock_ahead_ms=readings.clock.ahead_ms,
@@ -134,6 +139,11 @@ class GrpcTransport:
     def connected(self) -> frozenset[OrgId]:
         """The peers with a live control link."""
         return frozenset(org for org, peer in self._peers.items() if peer.control.current is not None)
+
+    def link(self, peer: OrgId) -> Link | None:
+        """The facts of the live control link to the peer."""
+        known = self._peers.get(peer)
+        return None if known is None or known.control.current is None else known.control.current.link
 
     def send(self, peer: OrgId, message: bytes) -> None:
         """Queue one control message; dropped when there is no link. Raises `ValueError` for one that is too long."""
@@ -156,6 +166,11 @@ class GrpcTransport:
         async with contextlib.aclosing(session.fetch(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def renew(self, tls: Sequence[TlsKey]) -> None:
+        """Take over our own TLS keys, newest first: for connections from now on; what is open stays."""
+        self._own_keys.all = tuple(tls)
+        self._server.recheck()
 
     def recheck(self) -> None:
         """Hold open streams against the members as they are now: cut, begin and trust accordingly."""
@@ -215,7 +230,7 @@ class GrpcTransport:
         accepted = self._members.certificates(org)
         for lane in (peer.control, peer.bulk):
             if lane.current is not None and lane.current.link.certificate not in accepted:
-                lane.close(LinkError(f"the certificate of {org} has changed"))
+                lane.close(LinkError(f"the certificate of {org} counts no more"))
 
     def _dialler_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -23,7 +23,7 @@ from node.base.types import Digest, Heard, OrgId, PeerMessage, PublicKey
 from node.edge.storage import FileSealer, make_private_folder
 from node.edge.storage.identity import make_tls_secret
 from node.edge.telemetry import SystemClock, SystemEntropy
-from node.edge.transport import GrpcTransport
+from node.edge.transport import GrpcTransport, TlsKey
 from node.engine.training import TrainingEngine
 from node.ledger.contracts.contract import Rejected
 from node.ledger.contracts.training import TRAINING, Approve, JobState, JobTerms, Phase, job, training_round
@@ -110,8 +110,7 @@ class Member:
         self._transport = GrpcTransport(
             org=org,
             chain=Digest(bytes(32)),
-            tls_key_pem=self._tls.key_pem,
-            tls_certificate=self._tls.certificate,
+            tls=[TlsKey(self._tls.key_pem, self._tls.certificate)],
             members=self._members,
             on_message=self._on_message,
             on_link=lambda peer, up: self._links.set(),

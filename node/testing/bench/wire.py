@@ -7,14 +7,24 @@ import grpc
 
 from node.base.types import Digest, OrgId
 from node.edge.storage.keys import TlsSecret
-from node.edge.transport.credentials import CLIENT_OPTIONS, SERVER_OPTIONS, Identity, ServerTrust, channel_credentials
+from node.edge.transport.credentials import (
+    SERVER_OPTIONS,
+    Identity,
+    OwnKeys,
+    ServerTrust,
+    TlsKey,
+    channel_credentials,
+    channel_options,
+)
+from node.edge.transport.limits import PROTOCOL_VERSIONS
 
 SERVICE = "lepton.Bare"
 
 
 def identity(org: str, tls: TlsSecret) -> Identity:
     """Who the process is in the handshake; there is no chain here."""
-    return Identity(OrgId(org), Digest(bytes(32)), b"", tls.key_pem, tls.certificate)
+    keys = OwnKeys([TlsKey(tls.key_pem, tls.certificate)])
+    return Identity(OrgId(org), Digest(bytes(32)), b"", keys, PROTOCOL_VERSIONS)
 
 
 async def serve(
@@ -31,8 +41,8 @@ async def serve(
 
 def channel(own: Identity, peer_certificate: bytes, port: int) -> grpc.aio.Channel:
     """A connection of its own to the process on `port` that holds this certificate."""
-    credentials = channel_credentials(own, peer_certificate)
-    return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=CLIENT_OPTIONS)
+    credentials, options = channel_credentials(own.keys.all[0], peer_certificate), channel_options(peer_certificate)
+    return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=options)
 
 
 def unary(answer: Callable[[bytes], Awaitable[bytes]]) -> Any:

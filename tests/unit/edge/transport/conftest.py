@@ -12,7 +12,7 @@ from node.base.ports import BulkRefused
 from node.base.types import Digest, OrgId, PublicKey
 from node.edge.storage.identity import make_tls_secret
 from node.edge.storage.keys import TlsSecret
-from node.edge.transport import GrpcTransport, Refusal
+from node.edge.transport import GrpcTransport, Refusal, TlsKey
 
 CHAIN = Digest(bytes(range(32)))
 TIMEOUT_S = 20
@@ -103,8 +103,7 @@ class Parties:
         transport = GrpcTransport(
             org=OrgId(org),
             chain=chain,
-            tls_key_pem=tls.key_pem,
-            tls_certificate=tls.certificate,
+            tls=[TlsKey(tls.key_pem, tls.certificate)],
             members=members,
             on_message=heard.message,
             on_link=heard.link,

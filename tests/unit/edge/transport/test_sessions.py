@@ -71,7 +71,15 @@ def drained(queue):
 
 
 def link(purpose, *, dialled=False, instance=b"1" * 8, certificate=b"certificate"):
-    return Link(peer=B, purpose=purpose, dialled=dialled, instance=instance, certificate=certificate)
+    return Link(
+        peer=B,
+        purpose=purpose,
+        dialled=dialled,
+        instance=instance,
+        certificate=certificate,
+        version=1,
+        software="0",
+    )
 
 
 class Endless:

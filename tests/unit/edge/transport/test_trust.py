@@ -7,22 +7,23 @@ import grpc
 import pytest
 
 from node._proto.link_pb2 import Frame, Hello, Messages
-from node.base.types import TLS_NAME, Digest, OrgId
+from node.base.types import Digest, OrgId
 from node.edge.storage.identity import make_tls_secret
 from node.edge.transport import RefusalKind
-from node.edge.transport.credentials import to_pem
+from node.edge.transport.credentials import certificate_name, to_pem
 
 A, B, C = (OrgId(name) for name in "abc")
 OTHER_CHAIN = Digest(bytes(32))
 
 
 @asynccontextmanager
-async def raw_call(party, chain, *, claim=B, secret=None, version="1", method="Control"):
+async def raw_call(party, chain, *, claim=B, secret=None, versions="1-1", method="Control"):
     """A client that does as it likes: `secret` is its TLS identity, None for no certificate."""
     key, certificate = (secret.key_pem, to_pem(secret.certificate)) if secret else (None, None)
     credentials = grpc.ssl_channel_credentials(to_pem(party.tls.certificate), key, certificate)
-    options = [("grpc.ssl_target_name_override", TLS_NAME), ("grpc.use_local_subchannel_pool", 1)]
-    metadata = [("lepton-chain", chain.hex()), ("lepton-version", version)]
+    name = certificate_name(party.tls.certificate)
+    options = [("grpc.ssl_target_name_override", name), ("grpc.use_local_subchannel_pool", 1)]
+    metadata = [("lepton-chain", chain.hex()), ("lepton-versions", versions)]
     if claim is not None:
         metadata.append(("lepton-org", claim))
     async with grpc.aio.secure_channel(f"127.0.0.1:{party.transport.bound_port}", credentials, options) as channel:
@@ -49,7 +50,7 @@ async def status_of(call) -> tuple[grpc.StatusCode, str]:
 
 
 def hello(chain, org=B, instance=b"12345678") -> Frame:
-    return Frame(hello=Hello(version=1, chain=chain, org=org, instance=instance))
+    return Frame(hello=Hello(version_lowest=1, version_highest=1, chain=chain, org=org, instance=instance))
 
 
 def messages(body) -> Frame:
@@ -123,10 +124,13 @@ async def test_another_chain_or_version_is_refused(parties, chain):
 
     async with raw_call(a, OTHER_CHAIN, secret=parties.secret("b")) as call:
         first = await status_of(call)
-    async with raw_call(a, chain, secret=parties.secret("b"), version="2") as call:
+    async with raw_call(a, chain, secret=parties.secret("b"), versions="2-3") as call:
         second = await status_of(call)
 
-    assert first[0] is second[0] is grpc.StatusCode.FAILED_PRECONDITION
+    assert first[0] is grpc.StatusCode.FAILED_PRECONDITION
+    assert second[0] is grpc.StatusCode.UNIMPLEMENTED
+    assert "1-1" in second[1]
+    assert "2-3" in second[1]
     assert [refusal.kind for refusal in a.heard.refusals] == [RefusalKind.WRONG_CHAIN, RefusalKind.WRONG_VERSION]
 
 

@@ -44,6 +44,6 @@ def test_any_bytes_mean_what_they_mean_to_protobuf(raw):
 
 
 def test_other_frames_are_protobufs():
-    frame = Frame(hello=Hello(version=1, org="a"))
+    frame = Frame(hello=Hello(version_highest=1, org="a"))
 
     assert decode_frame(encode_frame(frame)) == frame
