@@ -25,7 +25,7 @@ from node.base.types import (
 )
 from node.edge.transport.report import Purpose
 from node.ledger.contracts.sharing import Register
-from node.testing import Cluster
+from node.testing.cluster import Cluster
 from node.testing.hostile import Flood, HostileClient
 
 HONEST = ("m1", "m2", "m3")
