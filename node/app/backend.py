@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from node.engine.loop import Engine, SubmissionRefused
 from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
 from node.ledger.contracts.contract import View, view
-from node.ledger.contracts.sharing import DataSet, Grant
+from node.ledger.contracts.sharing import DataSet, Grant, versions
 from node.ledger.contracts.training import Approve, JobState, JobView, job, jobs
 
 APPROVAL_WAIT_S = 60.0
@@ -83,6 +83,12 @@ class Backend:
                     "owner": data.owner,
                     "commitment": data.commitment.hex(),
                     "registered_ms": data.registered_ms,
+                    "version": data.number,
+                    "description": None if data.description is None else asdict(data.description),
+                    "history": [
+                        {"version": v.number, "commitment": v.commitment.hex(), "registered_ms": v.registered_ms}
+                        for v in versions(sharing, name)
+                    ],
                     "authorized": sorted(org for org, grant in grants.items() if grant.in_force),
                     "revoked": sorted(org for org, grant in grants.items() if not grant.in_force),
                     "shares": [{"recipient": recipient, "commitment": digest} for recipient, digest in shares],

@@ -7,6 +7,7 @@
     DIR/card.json        this organisation's card      DIR/votes.log       what this member signed and is not final
     DIR/genesis.json     the network's genesis         DIR/models/         model files, by job
     DIR/data/            the organisation's own rows   DIR/approvals/      which data file a job may use
+    DIR/vault/           data sets at rest, encrypted
     DIR/inputs/          this member's updates of running training rounds, sealed
     DIR/commitments/     salts of the fingerprints that this organisation put on the ledger
     DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
@@ -112,6 +113,11 @@ class Folder:
     def commitments(self) -> Path:
         """Salts of the fingerprints that this organisation put on the ledger."""
         return self.root / "commitments"
+
+    @property
+    def vault(self) -> Path:
+        """Data sets at rest, encrypted."""
+        return self.root / "vault"
 
     @property
     def lock(self) -> Path:

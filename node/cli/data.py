@@ -1,22 +1,30 @@
-"""`lepton data register | authorize | unauthorize | share | list`: who may have which data set, on the ledger."""
+"""`lepton data`: the vault (add, list, show, verify, extract, remove) and who may have what (authorize, share, ...)."""
 
 import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.settings import Folder, read_settings
 from node.base.codec import encode
 from node.base.types import Digest, OrgId, is_org_id
-from node.cli.common import CommandError, Json, ask, print_json, print_table, submit
-from node.ledger.contracts.sharing import Authorize, Register, ShareData, Unauthorize
+from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
+from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize, is_data_name
+
+if TYPE_CHECKING:
+    from node.edge.vault import Source, Vault, Version
 
 commands = typer.Typer(
     no_args_is_help=True,
-    help="Say on the ledger who may have which data set. All members see names and organisations, for ever; "
-    "of the data they see a salted fingerprint and nothing else.",
+    help="Keep data encrypted in the vault, and say on the ledger who may have which data set. All members see names, "
+    "descriptions and organisations, for ever; of the rows they see a fingerprint that tells nothing.",
 )
 
 Name = Annotated[str, typer.Argument(help="The data set's name, without the owner.")]
@@ -24,18 +32,143 @@ Recipient = Annotated[str, typer.Option("--to", help="The other organisation.")]
 
 
 @commands.command()
-def register(
+def add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The data file; it stays where it is.")],
-    name: Annotated[str, typer.Option(help="What the network calls it.")],
+    path: Annotated[Path, typer.Argument(help="A CSV, Parquet, JSON lines or NPZ file, or a folder of images.")],
+    name: Annotated[str, typer.Option(help="What the network calls it; a name of yours again makes a new version.")],
+    label: Annotated[str, typer.Option(help="A few words for people.")],
+    purpose: Annotated[str, typer.Option(help="What the data may be used for.")],
+    place: Annotated[
+        str | None,
+        typer.Option(help="Where the encrypted chunks lie: a folder or a URL. Default: the member's folder."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
     json: Json = False,
 ) -> None:
-    """Put a data set's name and salted fingerprint on the ledger.
+    """Encrypt data into the vault and put its fingerprint and description on the ledger. The file stays where it is.
 
-    Example: lepton --dir cleveland data register data/patients.csv --name patients
+    Every member sees for ever what is printed before you confirm, and who may have the data; never a row.
+
+    Example: lepton --dir cleveland data add rows.csv --name patients --label "Patients" --purpose "heart research"
     """
-    commitment = _commit(context.obj.dir, file, name)
-    submit(context.obj, "sharing", "register", encode(Register(name, commitment)), as_json=json)
+    if not is_data_name(name):
+        raise CommandError(f"{name!r} is no name for a data set: 1 to 63 of a-z, 0-9, '.', '-' and '_'")
+    # Nothing is encrypted for a daemon that does not run.
+    ask(context.obj, lambda client: client.status())
+    with _vault(context) as vault:
+        source = _source(path)
+        if not yes and not json:
+            _show_public(name, label, purpose, source)
+            if not typer.confirm("Publish this description for all members, for ever?"):
+                raise CommandError("nothing was added or published")
+        with _progress(source.plain_bytes, "encrypting", json) as advance:
+            version = _add(vault, source, name, label, purpose, place, advance)
+        payload = _registration(version)
+        outcome = submit(context.obj, "sharing", "register", payload, as_json=json)
+        vault.published(version, outcome.transaction)
+
+
+@commands.command()
+def show(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
+    json: Json = False,
+) -> None:
+    """One of your data sets: its versions, its description, its files.
+
+    Example: lepton --dir cleveland data show patients
+    """
+    with _vault(context) as vault:
+        shown = vault.records.version(name, version)
+        files = vault.files(shown)
+        numbers = [known.number for known in vault.records.versions(name)]
+    described = {
+        **_public(shown),
+        "versions": numbers,
+        "sealed_bytes": shown.sealed_bytes,
+        "place": shown.place,
+        "transaction": None if shown.transaction is None else shown.transaction.hex(),
+        "files": len(files),
+    }
+    if json:
+        print_json(described)
+        return
+    columns = described.pop("columns")
+    print_table(f"{name}, version {shown.number}", ["", ""], [(key, str(value)) for key, value in described.items()])
+    print_table("columns", ["name", "type"], [(column["name"], column["type"]) for column in columns])
+
+
+@commands.command()
+def verify(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One data set (default: all).")] = None,
+    json: Json = False,
+) -> None:
+    """Read and open every chunk of your data sets; what is missing or changed is named, the rest is not touched.
+
+    Example: lepton --dir cleveland data verify patients
+    """
+    with _vault(context) as vault:
+        versions = [v for known in ([name] if name else vault.records.names()) for v in vault.records.versions(known)]
+        with _progress(sum(version.plain_bytes for version in versions), "verifying", json) as advance:
+            problems = [(version, problem) for version in versions for problem in vault.verify(version, advance)]
+    if json:
+        print_json(
+            {
+                "versions": len(versions),
+                "problems": [
+                    {"name": v.name, "version": v.number, "chunk": p.chunk, "reason": p.reason} for v, p in problems
+                ],
+            }
+        )
+    for _, problem in problems:
+        typer.echo(problem.reason, err=True)
+    if problems:
+        raise CommandError(f"{len(problems)} chunks of {len(versions)} versions are damaged; the others are whole")
+    if not json:
+        console.print(f"{len(versions)} versions are whole")
+
+
+@commands.command()
+def extract(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[Path, typer.Option(help="The folder to write into, in the clear.")],
+    version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
+    json: Json = False,
+) -> None:
+    """Write a data set of your vault back as it was added.
+
+    Example: lepton --dir cleveland data extract patients --to restored
+    """
+    with _vault(context) as vault:
+        chosen = vault.records.version(name, version)
+        with _progress(chosen.plain_bytes, "extracting", json) as advance:
+            written = vault.extract(chosen, to, advance)
+    if json:
+        print_json({"version": chosen.number, "files": [str(path) for path in written]})
+    else:
+        console.print(f"{len(written)} files of version {chosen.number} written to {to}")
+
+
+@commands.command()
+def remove(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a version, its key too, from your vault. What stands on the ledger stands there for ever.
+
+    Example: lepton --dir cleveland data remove patients --version 1
+    """
+    with _vault(context) as vault:
+        chosen = vault.records.version(name, version)
+        if not yes and not typer.confirm(f"Delete version {chosen.number} of {name}? Nobody can bring it back."):
+            raise CommandError("nothing was deleted")
+        vault.remove(chosen)
+    console.print(f"version {chosen.number} of {name} is deleted")
 
 
 @commands.command()
@@ -85,8 +218,102 @@ def list_data(context: typer.Context, json: Json = False) -> None:
     if json:
         print_json(found)
         return
-    rows = [(d["data"], d["owner"], " ".join(d["authorized"]), len(d["shares"]), d["commitment"][:16]) for d in found]
-    print_table("data sets", ["name", "owner", "authorised", "handed over", "commitment"], rows)
+    print_table(
+        "data sets",
+        ["name", "version", "kind", "size", "purpose", "authorised", "handed over", "fingerprint"],
+        [_listed(data) for data in found],
+    )
+
+
+def _listed(data: dict[str, Any]) -> tuple[object, ...]:
+    description = data["description"] or {"kind": "", "plain_bytes": None, "purpose": ""}
+    size = "" if description["plain_bytes"] is None else f"{description['plain_bytes']:,}"
+    shown = (data["data"], data["version"], description["kind"], size, description["purpose"])
+    return (*shown, " ".join(data["authorized"]), len(data["shares"]), data["commitment"][:16])
+
+
+@contextmanager
+def _vault(context: typer.Context) -> "Iterator[Vault]":
+    # The daemon is started by this same program, and has no use for what reads data files.
+    from node.app.vaults import open_vault
+    from node.edge.vault import VaultError
+
+    try:
+        yield open_vault(context.obj.dir, prompt_passphrase)
+    except VaultError as error:
+        raise CommandError(str(error)) from error
+
+
+def _source(path: Path) -> "Source":
+    from node.edge.vault import open_source
+
+    return open_source(path)
+
+
+def _registration(version: "Version") -> bytes:
+    from node.app.vaults import registration
+
+    return encode(registration(version))
+
+
+def _add(
+    vault: "Vault",
+    source: "Source",
+    name: str,
+    label: str,
+    purpose: str,
+    place: str | None,
+    progress: Callable[[int], None],
+) -> "Version":
+    """A new version, or the same data from an earlier try that did not get as far as the ledger."""
+    from node.edge.vault import AlreadyKept
+
+    now_ms = time.time_ns() // 1_000_000
+    try:
+        return vault.add(source, name, label=label, purpose=purpose, now_ms=now_ms, place=place, progress=progress)
+    except AlreadyKept as same:
+        known = vault.records.version(name, same.version)
+        if known.transaction is not None:
+            raise
+        return replace(known, label=label, purpose=purpose)
+
+
+def _public(version: "Version") -> dict[str, Any]:
+    """What all members see."""
+    return {
+        "name": version.name,
+        "version": version.number,
+        "kind": version.kind,
+        "label": version.label,
+        "purpose": version.purpose,
+        "plain_bytes": version.plain_bytes,
+        "chunks": len(version.digests),
+        "fingerprint": version.root.hex(),
+        "columns": [{"name": column.name, "type": column.type} for column in version.columns],
+    }
+
+
+def _show_public(name: str, label: str, purpose: str, source: "Source") -> None:
+    columns = ", ".join(f"{column.name} ({column.type})" for column in source.columns)
+    rows = [
+        ("name", name),
+        ("kind", source.kind),
+        ("label", label),
+        ("purpose", purpose),
+        ("size", f"{source.plain_bytes:,} bytes"),
+        ("columns", columns),
+    ]
+    print_table("what every member will see, for ever", ["", ""], rows)
+
+
+@contextmanager
+def _progress(total: int, words: str, quiet: bool) -> Iterator[Callable[[int], None]]:
+    bar = Progress(
+        TextColumn(words), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console, disable=quiet
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.advance(task, count)
 
 
 def _commit(root: Path, file: Path, name: str) -> Digest:

@@ -11,7 +11,14 @@ from node.edge.storage.genesis import (
     write_genesis_draft,
 )
 from node.edge.storage.identity import check_certificate, create_keys, read_card, readable_card, write_card
-from node.edge.storage.keyring import HeldKey, MemberKeys, held_key, load_member_keys, load_organisation_key
+from node.edge.storage.keyring import (
+    HeldKey,
+    MemberKeys,
+    held_key,
+    load_data_keys,
+    load_member_keys,
+    load_organisation_key,
+)
 from node.edge.storage.keys import KeyName, TlsSecret, read_passphrase
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sealed import FileSealer
@@ -35,6 +42,7 @@ __all__ = [
     "create_keys",
     "draft_genesis",
     "held_key",
+    "load_data_keys",
     "load_member_keys",
     "load_organisation_key",
     "make_private_folder",

@@ -117,6 +117,14 @@ def load_member_keys(directory: Path, passphrase: str, known: Iterable[HeldKey] 
     return [open_key(directory, name, passphrase, number) for name, number in wanted]
 
 
+def load_data_keys(directory: Path, passphrase: str) -> list[HeldKey]:
+    """All generations of the data key, newest first; for commands that open the vault. Raises as `read_key` does."""
+    numbers = generations(directory, KeyName.DATA)
+    if not numbers:
+        raise FileMissing(f"there is no {key_path(directory, KeyName.DATA)}: restore {KEYS_FOLDER}/ from a backup")
+    return [open_key(directory, KeyName.DATA, passphrase, number) for number in reversed(numbers)]
+
+
 def load_organisation_key(directory: Path, passphrase: str, public_key: PublicKey) -> Ed25519Signer:
     """The key that signs cards and genesis files; for commands, never for the daemon. Raises as `read_key` does."""
     for number in reversed(generations(directory, KeyName.ORGANISATION)):

@@ -1,26 +1,29 @@
 """Sharing of data: an owner registers a data set, says who may receive it, and records each handing over.
 
-The data itself never comes here. What stands on the ledger is a salted commitment (a digest over salt and data):
-without the salt it tells nothing, also of data with few possible values.
+The data itself never comes here. What stands on the ledger is a fingerprint that tells nothing of the data: the root
+over chunks that are encrypted under a key of their own, or a digest over the data and a secret salt. What all members
+see of a data set for ever is its `Description`: kind, size, columns, label and purpose.
 
 A data set is called `owner/name`, so that nobody can take another's name.
 
 =============================================  =================================================
 key                                            value
 =============================================  =================================================
-``data/<owner>/<name>``                        `DataSet`
+``data/<owner>/<name>``                        `DataSet`: the newest version
+``version/<owner>/<name>/<number>``            `DataSet`: the versions before it
 ``grant/<owner>/<name>/<recipient>``           `Grant`: in force or withdrawn
 ``share/<owner>/<name>/<recipient>/<digest>``  `Share`: handed over under this commitment, in hex
 =============================================  =================================================
 
-Refusals: bad-name, already-registered, unknown-data, not-owner, unknown-recipient, own-data, already-authorized,
-not-authorized, revoked, already-shared.
+Refusals: bad-name, bad-description, already-registered, unknown-data, not-owner, unknown-recipient, own-data,
+already-authorized, not-authorized, revoked, already-shared.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from node.base.codec import encode
+from node.base.codec import decode, encode
 from node.base.types import Digest, OrgId
 from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View
 
@@ -30,12 +33,46 @@ NAME = "sharing"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
+KINDS = frozenset({"csv", "parquet", "jsonl", "npz", "images"})
+WORDS_MAX = 500
+"""Characters of a label or purpose."""
+COLUMNS_MAX = 512
+COLUMN_CHARACTERS_MAX = 200
+SIZE_MAX = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's name and type, as the owner's vault found them."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the owner says of a data set to all members, for ever."""
+
+    kind: str
+    """One of `KINDS`."""
+    label: str
+    purpose: str
+    """What the data may be used for, in words."""
+    plain_bytes: int
+    chunks: int
+    """Encrypted chunks under the fingerprint, the manifest's too."""
+    columns: tuple[Column, ...]
+    """The first `COLUMNS_MAX` at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Register:
-    """`register`: the caller has a data set under this name."""
+    """`register`: the caller has a data set under this name, or a new version of it."""
 
     name: str
     commitment: Digest
+    description: Description | None = None
+    """None for a data set of which the network learns nothing but its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +102,14 @@ class ShareData:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A registered data set."""
+    """One version of a registered data set."""
 
     owner: OrgId
+    number: int
+    """Counts up from 1."""
     commitment: Digest
     registered_ms: int
+    description: Description | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +128,22 @@ class Share:
     time_ms: int
 
 
+def is_data_name(text: str) -> bool:
+    """Whether `text` can be a data set's name, without the owner."""
+    return _NAME.match(text) is not None
+
+
 def data_set(sharing: View, data: str) -> DataSet | None:
     """The data set called `owner/name`."""
     return sharing.load(DataSet, f"data/{data}")
+
+
+def versions(sharing: View, data: str) -> Iterator[DataSet]:
+    """All versions of the data set called `owner/name`, oldest first."""
+    for _, value in sharing.scan(f"version/{data}/"):
+        yield decode(DataSet, value)
+    if (newest := data_set(sharing, data)) is not None:
+        yield newest
 
 
 def may_receive(sharing: View, data: str, recipient: OrgId) -> bool:
@@ -100,13 +153,34 @@ def may_receive(sharing: View, data: str, recipient: OrgId) -> bool:
 
 
 def _register(context: Context, call: Register) -> None:
-    if not _NAME.match(call.name):
+    if not is_data_name(call.name):
         raise Rejected("bad-name", "A data set's name is 1 to 63 of a-z, 0-9, '.', '-' and '_'.")
     data = f"{context.org}/{call.name}"
-    if data_set(context, data) is not None:
-        raise Rejected("already-registered", "This name is taken by an earlier data set of yours; choose another.")
-    context.store(f"data/{data}", DataSet(context.org, call.commitment, context.time_ms))
+    if call.description is not None:
+        _check_description(call.description)
+    known = data_set(context, data)
+    if known is not None and known.commitment == call.commitment:
+        raise Rejected("already-registered", "This very version of the data set is registered already.")
+    number = 1 if known is None else known.number + 1
+    version = DataSet(context.org, number, call.commitment, context.time_ms, call.description)
+    if known is not None:
+        context.store(f"version/{data}/{known.number:08}", known)
+    context.store(f"data/{data}", version)
     context.emit("registered", encode(call))
+
+
+def _check_description(description: Description) -> None:
+    fits = (
+        description.kind in KINDS
+        and len(description.label) <= WORDS_MAX
+        and len(description.purpose) <= WORDS_MAX
+        and 0 <= description.plain_bytes < SIZE_MAX
+        and 0 < description.chunks < SIZE_MAX
+        and len(description.columns) <= COLUMNS_MAX
+        and all(len(column.name) + len(column.type) <= COLUMN_CHARACTERS_MAX for column in description.columns)
+    )
+    if not fits:
+        raise Rejected("bad-description", "The description is of no known kind, or a part of it is too long.")
 
 
 def _authorize(context: Context, call: Authorize) -> None:

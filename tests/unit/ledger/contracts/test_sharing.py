@@ -49,7 +49,7 @@ WITHDRAWN = ("ada", "unauthorize", Unauthorize(DATA, BOB))
 def test_register() -> None:
     made = ContractBench(SHARING, ("ada", "bob"))
     _, events = made.call("ada", "register", Register("patients", FIRST))
-    assert made.view.load(DataSet, "data/ada/patients") == DataSet(OrgId("ada"), FIRST, made.time_ms)
+    assert made.view.load(DataSet, "data/ada/patients") == DataSet(OrgId("ada"), 1, FIRST, made.time_ms, None)
     assert [(event.name, decode(Register, event.body)) for event in events] == [
         ("registered", Register("patients", FIRST))
     ]
@@ -61,7 +61,7 @@ def test_two_owners_may_use_one_name() -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    assert refused(bench(), "ada", "register", Register("patients", SECOND)) == "already-registered"
+    assert refused(bench(), "ada", "register", Register("patients", FIRST)) == "already-registered"
 
 
 @pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a" * 64, "a\n", "é", "a b"])

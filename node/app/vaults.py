@@ -1,0 +1,36 @@
+"""Opens a member's vault for commands, and makes of a version what the ledger learns of it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from node.app.member import member_passphrase
+from node.app.settings import Folder, read_settings
+from node.base.types import PublicKey
+from node.edge.storage import PRIVATE_MODE, FileSealer, load_data_keys, write_atomically
+from node.edge.vault import Vault, Version
+from node.ledger.contracts.sharing import COLUMNS_MAX, Column, Description, Register
+
+
+def open_vault(root: Path, prompt: Callable[[], str] | None) -> Vault:
+    """The vault of the member in `root`. Raises `SettingsError`, `FileError`."""
+    settings = read_settings(root)
+    keys = load_data_keys(root, member_passphrase(root, settings, prompt))
+    secrets = tuple(key.secret for key in keys)
+    return Vault(
+        Folder(root).vault,
+        settings.org_id,
+        secrets,
+        PublicKey(keys[0].public),
+        FileSealer(*secrets),
+        partial(write_atomically, mode=PRIVATE_MODE),
+    )
+
+
+def registration(version: Version) -> Register:
+    """What puts the version on the ledger."""
+    columns = tuple(Column(column.name, column.type) for column in version.columns[:COLUMNS_MAX])
+    description = Description(
+        version.kind, version.label, version.purpose, version.plain_bytes, len(version.digests), columns
+    )
+    return Register(version.name, version.root, description)

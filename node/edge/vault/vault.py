@@ -1,0 +1,356 @@
+"""The vault: data sets at rest, encrypted before they are anywhere, in versions, in chunks.
+
+Streams: whatever the size of a data set, a few chunks are in memory. An adding that is interrupted leaves no version;
+what it wrote is swept by the next one, and its key never existed outside its process.
+"""
+
+import hashlib
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from node.base.crypto import SealError, open_sealed_with_any, seal
+from node.base.ports import Sealer
+from node.base.types import Digest, OrgId, PublicKey
+from node.edge.vault.chunks import (
+    CHUNK_BYTES,
+    MANIFEST_BYTES_MAX,
+    SEALED_BYTES_MAX,
+    ChunkRefused,
+    Place,
+    chunk_digest,
+    chunks_root,
+    open_chunk,
+    seal_chunk,
+)
+from node.edge.vault.errors import AlreadyKept, VaultError, VersionDamaged
+from node.edge.vault.places import ChunkPlace
+from node.edge.vault.records import Records, Version, WriteFile
+from node.edge.vault.sources import Source, SourceFile
+
+KEY_BYTES = 32
+WORKERS = 4
+"""Threads that seal and store; sealing and syncing both leave the interpreter free."""
+UNDER_WAY_MAX = 2 * WORKERS
+"""Chunks in memory at once."""
+SECRET = "secret"
+CHUNKS = "chunks"
+
+Progress = Callable[[int], None]
+"""Hears of plain bytes done, piece by piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one chunk of a version."""
+
+    chunk: int
+    """0 is the manifest."""
+    reason: str
+
+
+class Vault:
+    """One member's data sets. Blocking: for commands, and for worker threads of the daemon."""
+
+    def __init__(
+        self,
+        folder: Path,
+        org: OrgId,
+        data_keys: tuple[bytes, ...],
+        data_public: PublicKey,
+        sealer: Sealer,
+        write: WriteFile,
+    ) -> None:
+        """`data_keys` are the private halves, newest first; new versions are sealed to `data_public`."""
+        self._folder = folder
+        self._org = org
+        self._data_keys = data_keys
+        self._data_public = data_public
+        self._sealer = sealer
+        self._write = write
+        self.records = Records(folder / "sets", write)
+
+    @property
+    def default_place(self) -> str:
+        """Where chunks lie unless told otherwise."""
+        return str((self._folder / CHUNKS).absolute())
+
+    def add(
+        self,
+        source: Source,
+        name: str,
+        *,
+        label: str,
+        purpose: str,
+        now_ms: int,
+        place: str | None = None,
+        progress: Progress = lambda count: None,
+    ) -> Version:
+        """Encrypt and store a new version; it counts only when this returns.
+
+        Raises `AlreadyKept` for the bytes of a version that is kept, `SourceRefused`, `VaultError`, `OSError`.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        chunks = ChunkPlace(place or self.default_place)
+        self._sweep(chunks)
+        key, id_ = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(16)
+        writing = _Writing(AESGCM(key), f"{self._org}/{name}", id_, chunks)
+        try:
+            fingerprint = self._write_chunks(source, writing, progress)
+            for known in self.records.versions(name):
+                if known.fingerprint == fingerprint:
+                    raise AlreadyKept(name, known.number)
+            writing.finish(source.files)
+            version = Version(
+                name=name,
+                number=self.records.next_number(name),
+                id=id_,
+                kind=source.kind,
+                label=label,
+                purpose=purpose,
+                columns=source.columns,
+                plain_bytes=source.plain_bytes,
+                sealed_bytes=writing.sealed_bytes,
+                root=chunks_root(writing.digests),
+                digests=tuple(writing.digests),
+                sealed_key=seal(self._data_public, key, _key_context(writing.data, id_)),
+                place=chunks.url,
+                fingerprint=fingerprint,
+                added_ms=now_ms,
+                transaction=None,
+            )
+            self.records.keep(version)
+        except BaseException:
+            writing.undo()
+            raise
+        return version
+
+    def published(self, version: Version, transaction: bytes) -> Version:
+        """Note which transaction put the version on the ledger. Raises `OSError`."""
+        noted = replace(version, transaction=transaction)
+        self.records.keep(noted)
+        return noted
+
+    def verify(self, version: Version, progress: Progress = lambda count: None) -> list[Problem]:
+        """Read and open every chunk; all that is wrong with the version. Raises `VersionDamaged` for its key."""
+        opening = self._opening(version)
+        problems = []
+        for index in range(len(version.digests)):
+            try:
+                progress(len(opening.chunk(index)))
+            except VersionDamaged as error:
+                problems.append(Problem(index, str(error)))
+        return problems
+
+    def files(self, version: Version) -> tuple[SourceFile, ...]:
+        """What the version holds. Raises `VersionDamaged`."""
+        return self._opening(version).files()
+
+    def extract(self, version: Version, folder: Path, progress: Progress = lambda count: None) -> list[Path]:
+        """Write the version's files in the clear below `folder`; returns them. Raises `VersionDamaged`, `OSError`."""
+        opening = self._opening(version)
+        written = []
+        pieces = _Pieces(opening.pieces())
+        for entry in opening.files():
+            path = _inside(folder, entry.path)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                path.chmod(0o600)
+                for piece in pieces.take(entry.size_bytes):
+                    file.write(piece)
+                    progress(len(piece))
+            written.append(path)
+        return written
+
+    def remove(self, version: Version) -> None:
+        """Delete record, key and chunks of this version; others are not touched. Raises `OSError`."""
+        chunks = ChunkPlace(version.place)
+        self.records.forget(version)
+        shared = self._referenced(version.place)
+        for digest in version.digests:
+            if digest not in shared:
+                chunks.delete(digest)
+
+    def _write_chunks(self, source: Source, writing: "_Writing", progress: Progress) -> bytes:
+        """Seal and store all pieces; returns the keyed hash over them."""
+        hasher = hashlib.blake2b(key=self._secret(), digest_size=32)
+        hasher.update(source.kind.encode() + b"\x00")
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="vault") as pool:
+            for index, (piece, last) in enumerate(_with_last(source.pieces(CHUNK_BYTES)), start=1):
+                writing.submit(pool, index, last, piece)
+                hasher.update(piece)
+                progress(len(piece))
+            writing.wait()
+        return hasher.digest()
+
+    def _secret(self) -> bytes:
+        """A random key of this member's own, for knowing its data again; on disk sealed."""
+        path = self._folder / SECRET
+        if not path.exists():
+            self._write(path, self._sealer.seal(SECRET, secrets.token_bytes(KEY_BYTES)))
+        return self._sealer.open(SECRET, path.read_bytes())
+
+    def _sweep(self, chunks: ChunkPlace) -> None:
+        """Delete what an interrupted adding left in the default place; other places may hold others' chunks."""
+        if chunks.url != self.default_place or not Path(chunks.url).exists():
+            return
+        chunks.keep_only(self._referenced(chunks.url))
+
+    def _referenced(self, place: str) -> set[Digest]:
+        versions = (version for name in self.records.names() for version in self.records.versions(name))
+        return {digest for version in versions if version.place == place for digest in version.digests}
+
+    def _opening(self, version: Version) -> "_Opening":
+        data = f"{self._org}/{version.name}"
+        try:
+            key = open_sealed_with_any(self._data_keys, version.sealed_key, _key_context(data, version.id))
+        except SealError as error:
+            raise VersionDamaged(
+                f"the key of version {version.number} of {version.name} opens with none of this member's data keys: "
+                "restore the version's record, or the keys, from a backup"
+            ) from error
+        return _Opening(AESGCM(key), data, version, ChunkPlace(version.place))
+
+
+class _Writing:
+    """One version on its way into a place."""
+
+    def __init__(self, key: AESGCM, data: str, id_: bytes, chunks: ChunkPlace) -> None:
+        self.data = data
+        self.digests: list[Digest] = []
+        self.sealed_bytes = 0
+        self._key = key
+        self._id = id_
+        self._chunks = chunks
+        self._under_way: deque[Future[tuple[Digest, int]]] = deque()
+
+    def submit(self, pool: ThreadPoolExecutor, index: int, last: bool, piece: bytes) -> None:
+        """Seal and store on a thread; waits while too many are under way."""
+        while len(self._under_way) >= UNDER_WAY_MAX:
+            self._collect()
+        self._under_way.append(pool.submit(self._store, index, last, piece))
+
+    def wait(self) -> None:
+        """Until all that was submitted is stored."""
+        while self._under_way:
+            self._collect()
+
+    def finish(self, files: tuple[SourceFile, ...]) -> None:
+        """Store the list of files as chunk 0, all else being stored, and wait for the disk."""
+        content = json.dumps([[file.path, file.size_bytes] for file in files], ensure_ascii=False).encode()
+        if len(content) > MANIFEST_BYTES_MAX:
+            raise VaultError(
+                f"the list of files has {len(content)} bytes, {MANIFEST_BYTES_MAX} at most: pack the files"
+            )
+        digest, size = self._store(0, False, content)
+        self.digests.insert(0, digest)
+        self.sealed_bytes += size
+        self._chunks.settle(self.digests)
+
+    def undo(self) -> None:
+        """Delete what was stored: it belongs to no version."""
+        for future in self._under_way:
+            if future.cancel() or future.exception() is not None:
+                continue
+            self.digests.append(future.result()[0])
+        for digest in self.digests:
+            self._chunks.delete(digest)
+
+    def _store(self, index: int, last: bool, piece: bytes) -> tuple[Digest, int]:
+        sealed = seal_chunk(self._key, Place(self.data, self._id, index, last), piece)
+        digest = chunk_digest(sealed)
+        self._chunks.put(digest, sealed)
+        return digest, len(sealed)
+
+    def _collect(self) -> None:
+        digest, size = self._under_way.popleft().result()
+        self.digests.append(digest)
+        self.sealed_bytes += size
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """One version being read."""
+
+    key: AESGCM
+    data: str
+    version: Version
+    chunks: ChunkPlace
+
+    def chunk(self, index: int) -> bytes:
+        """The plain bytes of one chunk. Raises `VersionDamaged`, which names it."""
+        version = self.version
+        what = f"chunk {index} of version {version.number} of {version.name}"
+        bytes_max = MANIFEST_BYTES_MAX if index == 0 else CHUNK_BYTES
+        try:
+            sealed = self.chunks.get(version.digests[index], bytes_max + SEALED_BYTES_MAX - CHUNK_BYTES)
+        except FileNotFoundError as error:
+            raise VersionDamaged(f"{what} is missing in {version.place}") from error
+        if chunk_digest(sealed) != version.digests[index]:
+            raise VersionDamaged(f"{what} was changed in {version.place}")
+        place = Place(self.data, version.id, index, last=index == len(version.digests) - 1 and index > 0)
+        try:
+            return open_chunk(self.key, place, sealed, bytes_max)
+        except ChunkRefused as error:
+            raise VersionDamaged(f"{what} does not open: {error}") from error
+
+    def pieces(self) -> Iterator[bytes]:
+        """The data, chunk by chunk."""
+        return (self.chunk(index) for index in range(1, len(self.version.digests)))
+
+    def files(self) -> tuple[SourceFile, ...]:
+        """From the manifest."""
+        try:
+            return tuple(SourceFile(str(path), int(size)) for path, size in json.loads(self.chunk(0)))
+        except (ValueError, TypeError) as error:
+            raise VersionDamaged(
+                f"the manifest of {self.version.name} is of an unknown form: upgrade lepton"
+            ) from error
+
+
+class _Pieces:
+    """A stream of pieces, cut anew."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def take(self, count: int) -> Iterator[bytes]:
+        """The next `count` bytes, in some pieces. Raises `VersionDamaged` where there are fewer."""
+        while count:
+            if not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    raise VersionDamaged("the data end before the files that the manifest names")
+                self._rest = memoryview(piece)
+            part, self._rest = self._rest[:count], self._rest[count:]
+            count -= len(part)
+            yield bytes(part)
+
+
+def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    held = next(pieces, None)
+    for piece in pieces:
+        assert held is not None, "there was one before"
+        yield held, False
+        held = piece
+    if held is not None:
+        yield held, True
+
+
+def _inside(folder: Path, relative: str) -> Path:
+    """A path below the folder. Raises `VersionDamaged` for one that leads out of it."""
+    path = folder / relative
+    if Path(relative).is_absolute() or ".." in Path(relative).parts:
+        raise VersionDamaged(f"a file of the data set would be written outside of {folder}")
+    return path
+
+
+def _key_context(data: str, id_: bytes) -> bytes:
+    return b"lepton/vault-key\x00" + data.encode() + b"\x00" + id_

@@ -1,0 +1,62 @@
+"""One chunk: what opens, and what does not."""
+
+import os
+
+import pytest
+import zstandard
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.edge.vault.chunks import CHUNK_BYTES, ChunkRefused, Place, _bound_to, _nonce, open_chunk, seal_chunk
+
+KEY = AESGCM(bytes(range(32)))
+PLACE = Place("ada/rows", bytes(16), 3, False)
+
+
+@given(st.binary(max_size=5_000))
+def test_a_chunk_comes_back(plain: bytes) -> None:
+    assert open_chunk(KEY, PLACE, seal_chunk(KEY, PLACE, plain)) == plain
+
+
+@pytest.mark.parametrize("plain", [bytes(CHUNK_BYTES), os.urandom(CHUNK_BYTES)], ids=["zeros", "chance"])
+def test_full_chunks_of_both_extremes(plain: bytes) -> None:
+    sealed = seal_chunk(KEY, PLACE, plain)
+    assert open_chunk(KEY, PLACE, sealed) == plain
+    assert len(sealed) <= CHUNK_BYTES + 17
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Place("ada/other", bytes(16), 3, False),
+        Place("ada/rows", bytes(15) + b"\x01", 3, False),
+        Place("ada/rows", bytes(16), 4, False),
+        Place("ada/rows", bytes(16), 3, True),
+    ],
+)
+def test_a_chunk_is_bound_to_its_place(other: Place) -> None:
+    with pytest.raises(ChunkRefused, match="another place"):
+        open_chunk(KEY, other, seal_chunk(KEY, PLACE, b"rows"))
+
+
+@given(st.binary(max_size=200))
+def test_bytes_of_chance_are_refused(sealed: bytes) -> None:
+    with pytest.raises(ChunkRefused):
+        open_chunk(KEY, PLACE, sealed)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"\x01" + zstandard.ZstdCompressor().compress(bytes(CHUNK_BYTES + 1)), "unpacks to"),
+        (b"\x01" + zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 100), "unpacks to"),
+        (b"\x01\x00\x00", "unpack"),
+        (b"\x02rows", "upgrade"),
+        (b"", "no chunk has"),
+    ],
+)
+def test_what_the_owner_of_the_key_could_send_is_bounded_too(body: bytes, words: str) -> None:
+    sealed = KEY.encrypt(_nonce(PLACE), body, _bound_to(PLACE))
+    with pytest.raises(ChunkRefused, match=words):
+        open_chunk(KEY, PLACE, sealed)
