@@ -37,7 +37,7 @@ from node.ledger.contracts.contract import Context, Contract, Frame, Readable, R
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
-from node.ledger.signers import SigningRight, signing_right
+from node.ledger.signers import SigningRight, is_other_key, signing_right
 from node.ledger.system import Head, NonceWindow
 from node.ledger.tree import updated_nodes
 from node.ledger.turn import begin_block
@@ -141,7 +141,12 @@ def check_transaction(
         raise Unacceptable("unknown-contract", NO_CONTRACT)
     if body.method not in contract.methods:
         raise Unacceptable("unknown-method", NO_METHOD)
-    _check_signature(right, transaction, verify)
+    try:
+        _check_signature(right, transaction, verify)
+    except Unacceptable:
+        if is_other_key(reader, transaction, verify):
+            raise Unacceptable("other-key", f"{body.org}'s node key is changing; it signs what waits anew.") from None
+        raise
 
 
 def members_at_head(reader: StateReader) -> MemberSet:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from node.base.types import MemberSet, OrgId, PublicKey
+from node.base.ports import Verifier
+from node.base.types import MemberSet, OrgId, PublicKey, Transaction, transaction_signing_bytes
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import Readable, view
 from node.ledger.contracts.membership import State
@@ -15,6 +16,20 @@ class SigningRight:
     key: PublicKey
     limited: tuple[str, str] | None
     """None for everything; else only `membership.*`, and code and reason of the refusal of anything else."""
+
+
+def is_other_key(reader: Readable, transaction: Transaction, verify: Verifier) -> bool:
+    """Whether a signature that does not count now counted a moment ago, or will: the sender's key is changing.
+
+    Asked only of what failed. The keys are the newest card's, and the one that the last rotation replaced.
+    """
+    entries, org = view(reader, membership.NAME), transaction.body.org
+    card, replaced = membership.card_of(entries, org), membership.replaced_key(entries, org)
+    keys = {card.body.node_key} if card is not None else set()
+    if replaced is not None:
+        keys.add(replaced)
+    message = transaction_signing_bytes(transaction.body)
+    return any(verify(key, message, transaction.signature) for key in sorted(keys))
 
 
 def signing_right(reader: Readable, members: MemberSet, org: OrgId, time_ms: int) -> SigningRight | None:

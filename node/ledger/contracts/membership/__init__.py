@@ -14,12 +14,15 @@ key                              value
 ``key/<hex>``                    `KnownKey`: every key of every card that was taken, for good
 ``motion/<id, hex>``             `OpenMotion`
 ``queue/<number>``               `Queued`: an accepted change that is not in force yet
+``replaced/<organisation>``      the node key that its last rotation replaced
+``recovered/<org>/<height>``     `Recovered`: an operator ended a silence by hand
 ``epoch``                        int; grows whenever who may connect, certificates or addresses changed
 ===============================  ==================================================================================
 
 Refusals: already-admitted, already-leaving, already-ready, already-revoked, already-supported, bad-card,
-bad-signature, key-taken, last-member, not-a-candidate, not-a-member, not-endorsed, not-in-force, not-supported,
-old-card, old-height, revoked-key, rotation-waits, term-over, too-many-motions, unknown-key, wrong-root.
+bad-signature, key-taken, known, last-member, not-a-candidate, not-a-member, not-endorsed, not-in-force, not-supported,
+old-card, old-height, revoked-key, rotation-waits, term-over, too-many-motions, unknown-height, unknown-key,
+wrong-root.
 
 `types` what is asked and kept; `store` reads and writes; `changes` the queue; `cards`, `motions`, `entering` the
 methods.
@@ -28,7 +31,7 @@ methods.
 from node.ledger.contracts.contract import Contract, Method
 from node.ledger.contracts.membership.cards import end_overlaps, found_member, present
 from node.ledger.contracts.membership.changes import changes_max, coming_members, take_changes
-from node.ledger.contracts.membership.entering import leave, ready
+from node.ledger.contracts.membership.entering import leave, ready, recovered
 from node.ledger.contracts.membership.motions import support, suspend_now, withdraw
 from node.ledger.contracts.membership.store import (
     NAME,
@@ -43,6 +46,7 @@ from node.ledger.contracts.membership.store import (
     open_motion,
     open_motions,
     queue,
+    replaced_key,
     standing_of,
     standings,
 )
@@ -58,6 +62,7 @@ from node.ledger.contracts.membership.types import (
     Present,
     Queued,
     Ready,
+    Recovered,
     Rekey,
     Remove,
     Replace,
@@ -84,6 +89,7 @@ __all__ = [
     "Present",
     "Queued",
     "Ready",
+    "Recovered",
     "Rekey",
     "Remove",
     "Replace",
@@ -109,6 +115,7 @@ __all__ = [
     "open_motion",
     "open_motions",
     "queue",
+    "replaced_key",
     "standing_of",
     "standings",
     "suspend_now",
@@ -123,5 +130,6 @@ MEMBERSHIP = Contract(
         "present": Method(Present, present),
         "ready": Method(Ready, ready),
         "leave": Method(Leave, leave),
+        "recovered": Method(Recovered, recovered),
     },
 )

@@ -54,7 +54,9 @@ def take_changes(membership: WritableView, members: MemberSet, height: Height) -
                 store.set_standing(membership, org, State.MEMBER, Height(height + 1))
             case Part(org, state):
                 store.set_standing(membership, org, state, Height(height + 1))
-            case Rekey():
+            case Rekey(org, _):
+                if (replaced := members.keys.get(org)) is not None:
+                    membership.put(f"replaced/{org}", replaced)
                 store.raise_epoch(membership)
             case _:
                 assert_never(queued.change)

@@ -1,11 +1,11 @@
-"""How one organisation itself enters and leaves: a candidate's `ready`, a member's `leave`."""
+"""What an organisation says for itself: a candidate's `ready`, a member's `leave`, and that it was recovered."""
 
 from node.ledger import system
 from node.ledger.contracts.contract import Context, Rejected
 from node.ledger.contracts.membership import store
 from node.ledger.contracts.membership.changes import accept_change, coming_members
 from node.ledger.contracts.membership.motions import part
-from node.ledger.contracts.membership.types import Join, Leave, Ready, State
+from node.ledger.contracts.membership.types import Join, Leave, Ready, Recovered, State
 
 
 def ready(context: Context, call: Ready) -> None:
@@ -37,3 +37,14 @@ def leave(context: Context, call: Leave) -> None:
         raise Rejected("already-leaving", "You are leaving already.")
     part(context, context.org)
     context.emit("leaves", context.org.encode())
+
+
+def recovered(context: Context, call: Recovered) -> None:
+    """The method `recovered`: a record for the others, as whoever votes again too early could contradict itself."""
+    key = f"recovered/{context.org}/{call.height:020d}"
+    if call.height > context.height:
+        raise Rejected("unknown-height", "The chain has no such height yet.")
+    if context.get(key) is not None:
+        raise Rejected("known", "This recovery stands on the ledger already.")
+    context.store(key, call)
+    context.emit("recovered", context.org.encode())

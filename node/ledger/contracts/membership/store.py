@@ -85,6 +85,12 @@ def is_revoked(membership: View, key: PublicKey) -> bool:
     return known is not None and known.revoked
 
 
+def replaced_key(membership: View, org: OrgId) -> PublicKey | None:
+    """The node key that was in force before the organisation's last rotation; None before the first."""
+    value = membership.get(f"replaced/{org}")
+    return None if value is None else PublicKey(value)
+
+
 def open_motion(membership: View, id_: Digest) -> OpenMotion | None:
     """The motion of this id, open or run out."""
     return membership.load(OpenMotion, f"motion/{id_.hex()}")

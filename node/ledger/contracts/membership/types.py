@@ -124,6 +124,13 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """`recovered`: the caller's operator ended the silence that a lost vote log asks for, at this height."""
+
+    height: Height
+
+
+@dataclass(frozen=True, slots=True)
 class OpenMotion:
     """A motion that has no quorum yet."""
 
