@@ -51,17 +51,30 @@ class ProcessCluster:
         process = self._processes.get(OrgId(org))
         return process.pid if process is not None and process.poll() is None else None
 
-    def found(self, name: str, parameters: Parameters | None = None) -> None:
+    def found(
+        self,
+        name: str,
+        parameters: Parameters | None = None,
+        addresses: Mapping[OrgId, tuple[str, ...]] | None = None,
+    ) -> None:
         """Make every member's folder with keys and passphrase, found the network, and install its genesis.
 
-        Exactly what the operators would do with `lepton init` and `lepton network`. Raises `FileError`, `OSError`.
+        Exactly what the operators would do with `lepton init` and `lepton network`. `addresses` are where the cards say
+        that members are dialled, where that is not where they listen. Raises `FileError`, `OSError`.
         """
         for org in self.orgs:
             folder = self.folder(org)
             make_private_folder(folder)
             passphrase = folder / "passphrase"
             write_atomically(passphrase, secrets.token_hex(16).encode(), mode=0o600)
-            create_member(folder, org, listen="127.0.0.1:0", addresses=(), passphrase_file=passphrase, prompt=None)
+            create_member(
+                folder,
+                org,
+                listen="127.0.0.1:0",
+                addresses=(addresses or {}).get(org, ()),
+                passphrase_file=passphrase,
+                prompt=None,
+            )
         genesis = self.root / "genesis.json"
         cards = [Folder(self.folder(org)).card for org in self.orgs]
         draft_network(name, cards, genesis, parameters or Parameters())
@@ -133,22 +146,37 @@ class ProcessCluster:
         process.send_signal(signal.SIGKILL)
         process.wait()
 
+    def pause(self, org: str) -> None:
+        """SIGSTOP: the daemon keeps its connections and does nothing."""
+        self._processes[OrgId(org)].send_signal(signal.SIGSTOP)
+
+    def resume(self, org: str) -> None:
+        """SIGCONT."""
+        self._processes[OrgId(org)].send_signal(signal.SIGCONT)
+
+    def ended(self, org: str) -> int | None:
+        """The exit code of the member's daemon, None while it runs. Raises `KeyError` for one that was not started."""
+        return self._processes[OrgId(org)].poll()
+
     def release(self) -> None:
         """Leave the daemons running when this object goes."""
         self._processes.clear()
 
-    def stop(self) -> None:
-        """End every daemon that was started, and wait for each; kill what does not end in time."""
+    def stop(self) -> dict[OrgId, int]:
+        """End every daemon that was started, and wait for each; kill what does not end in time. Their exit codes."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.terminate()
-        for process in self._processes.values():
+                process.send_signal(signal.SIGCONT)
+        codes = {}
+        for org, process in self._processes.items():
             try:
-                process.wait(STOP_S_MAX)
+                codes[org] = process.wait(STOP_S_MAX)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                codes[org] = process.wait()
         self._processes.clear()
+        return codes
 
     def log_tail(self, org: str, lines: int = 15) -> str:
         """The end of the member's log."""

@@ -1,0 +1,99 @@
+"""`scripts/soak`: options, the order of things, what a person sees, and stopping what was started, whatever happens."""
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from node.api import OperatorError
+from node.app.settings import SettingsError
+from node.edge.storage import FileError
+from node.testing.processes import ClusterError
+from node.testing.soak.plan import FaultKind
+from node.testing.soak.run import soak
+from node.testing.soak.screen import Screen, as_json, show_outcome
+
+KNOWN_ERRORS = (ClusterError, FileError, OperatorError, SettingsError, OSError)
+INTERRUPTED = 130
+FILE_WIDTH = 120
+MEMBERS_MIN = 4
+RATE_PER_S = 20.0
+"""Submissions over all members, unless asked otherwise: as two cores carry beside everything else."""
+
+
+def main(clusters: Path, description: str) -> None:
+    """Parse the options and run; exit code 0 only when everything held."""
+    options = _options(description)
+    try:
+        sys.exit(uvloop.run(_until_signalled(options, clusters)))
+    except KNOWN_ERRORS as error:
+        sys.exit(f"soak: {error}")
+
+
+def _options(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/soak", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = [kind.name.lower().replace("_", "-") for kind in FaultKind]
+    parser.add_argument("--minutes", type=float, default=5.0, metavar="M", help="of load and faults (default: 5)")
+    parser.add_argument("--members", type=int, default=4, metavar="N", help="daemons, 4 or more (default: 4)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="chooses the faults (default: 0)")
+    parser.add_argument(
+        "--rate", type=float, default=RATE_PER_S, metavar="R", help="submissions a second (default: 20)"
+    )
+    parser.add_argument(
+        "--faults", nargs="*", choices=names, default=names, help="which (default: all; none: only load)"
+    )
+    parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
+    parser.add_argument("--keep", action="store_true", help="keep the folders; they are kept anyway when a check fails")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report for a program")
+    options = parser.parse_args()
+    if options.members < MEMBERS_MIN:
+        parser.error(f"--members must be at least {MEMBERS_MIN}: fewer carry no fault")
+    if options.rate <= 0 or options.minutes <= 0:
+        parser.error("--rate and --minutes must be above 0")
+    options.faults = [FaultKind[name.upper().replace("-", "_")] for name in options.faults]
+    return options
+
+
+async def _until_signalled(options: argparse.Namespace, clusters: Path) -> int:
+    """Run; a signal cancels it, so that everything is stopped in order."""
+    work = asyncio.ensure_future(_run(options, clusters))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        print("soak: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+async def _run(options: argparse.Namespace, clusters: Path) -> int:
+    console = Console() if sys.stdout.isatty() else Console(width=FILE_WIDTH)
+    root = (options.dir or clusters / f"soak-{options.members}-{time.strftime('%Y%m%d-%H%M%S')}").resolve()
+    root.mkdir(parents=True)
+    with Screen(console) as screen:
+        outcome = await soak(
+            root,
+            members=options.members,
+            seconds=options.minutes * 60,
+            seed=options.seed,
+            rate_per_s=options.rate,
+            kinds=options.faults,
+            screen=screen,
+        )
+    show_outcome(console, outcome)
+    if options.json is not None:
+        options.json.write_text(json.dumps(as_json(options.members, options.seed, outcome), indent=2) + "\n")
+    if outcome.holds and not options.keep:
+        shutil.rmtree(root)
+    else:
+        console.print(f"the members' folders and logs are in {root}", highlight=False)
+    return 0 if outcome.holds else 1
