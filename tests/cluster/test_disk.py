@@ -1,6 +1,8 @@
 """A disk that is full under a running daemon: it says so, ends, and goes on where it was when there is room again."""
 
 import resource
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -30,7 +32,8 @@ async def test_full_disk_ends_the_daemon_and_nothing_is_lost_or_signed_twice(tmp
         tools.wait_for(lambda: site.ended("dot") is not None, "the daemon with the full disk to end")
 
         assert site.ended("dot") == 1
-        before = signed(site, "dot")
+        assert "space" in said_at_start_with_full_disk(site.folder("dot"))
+        before = await signed(site, "dot")
         site.launch("dot")
         statuses = await site.same_head()
         async with site.client("dot") as client:
@@ -49,11 +52,22 @@ def fill(pid):
     psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 
-def signed(site, org):
+def said_at_start_with_full_disk(folder):
+    """What the daemon says that is started while the disk is still full; its exit code is 1."""
+    command = f"ulimit -f 0; exec {sys.executable} -P -m node.cli --dir {folder} run"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, timeout=60, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+async def signed(site, org):
+    """Kind, height and round of everything in the vote log, which must be whole."""
     chain = Digest(site.blocks("ada", 0)[0].block.header.chain)
     log = FileVoteLog.open(site.folder(org) / "votes.log", chain)
+    entries = log.entries()
+    await log.close()
     return [
         (type(message).__name__, getattr(message, "kind", None), message.round)
-        for message in (decode(PeerMessage, entry) for entry in log.entries())
+        for message in (decode(PeerMessage, entry) for entry in entries)
         if hasattr(message, "round")
     ]

@@ -17,6 +17,17 @@ StoreError (an OSError: the disk's trouble, met by whoever writes to it)
 Every message says what to do; each is one sentence that a command can print as it is.
 """
 
+import errno
+import sqlite3
+from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk, the quota, or what this process may write."""
+_NOT_OURS = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
+"""SQLite's codes for another file, a damaged one, and one without our tables."""
+_FREE_SPACE = "free space on its disk, then start the member again; what was agreed and signed is kept"
+_CHECK_DISK = "check the disk's space and health, then start the member again; what was agreed and signed is kept"
+
 
 class FileError(Exception):
     """A file of this member, or one that it was handed, cannot be used."""
@@ -64,3 +75,18 @@ class StoreBusy(StoreError):
 
 class StoreMissing(StoreError):
     """It is not there."""
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The disk refuses to write the file: what it says, and what to do."""
+    advice = _FREE_SPACE if error.errno in _FULL else _CHECK_DISK
+    return StoreError(f"cannot write {path} ({error.strerror}): {advice}")
+
+
+def database_trouble(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
+    """What SQLite's words mean: the disk is full, the disk refuses, or the file is no whole database."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _NOT_OURS:
+        return StoreForeign(f"{path} is no database of Lepton's, or damaged ({error}): restore it from a backup")
+    advice = _FREE_SPACE if code == sqlite3.SQLITE_FULL else _CHECK_DISK
+    return StoreError(f"cannot write {path} ({error}): {advice}")

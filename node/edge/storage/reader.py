@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
-from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing
+from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
 from node.ledger.proofs import StoredBlock
 
 SCHEMA = 2
@@ -30,7 +30,7 @@ class SqliteReader:
     """Implements `StateReader`, `ChainReader` and `StoredChain`. Every method raises `StoreDamaged` in words."""
 
     def __init__(self, path: Path, *, frozen: bool = False) -> None:
-        """Open the database at `path`. Raises `StoreMissing` and `StoreForeign`.
+        """Open the database at `path`. Raises `StoreMissing`, `StoreForeign`, `StoreError`.
 
         `frozen`: everything is read as of now, while the member may go on writing; for commands that read much.
         """
@@ -44,7 +44,7 @@ class SqliteReader:
                 self._connection.execute("BEGIN")
             found = dict(self._connection.execute("SELECT key, value FROM meta"))
         except _TROUBLE as error:
-            raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+            raise database_trouble(path, error) from error
         if found.get("schema") != SCHEMA:
             raise StoreForeign(f"{path} has the layout {found.get('schema')}, this version reads {SCHEMA}")
         self._chain_id = self._blob(found.get("chain"))

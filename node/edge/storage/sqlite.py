@@ -29,7 +29,7 @@ import aiosqlite
 from node.base.codec import encode
 from node.base.ports import Writes
 from node.base.types import CertifiedBlock, Digest, Receipt
-from node.edge.storage.errors import StoreError, StoreForeign
+from node.edge.storage.errors import StoreError, StoreForeign, database_trouble
 from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
 
 _TABLES = (
@@ -135,7 +135,7 @@ class _Writer(aiosqlite.Connection):
         try:
             await self._execute(self._run, statements, durable)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
-            raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error
+            raise database_trouble(path, error) from error
 
     def _run(self, statements: Sequence[_Statement], durable: bool) -> None:
         connection = self._conn
@@ -170,7 +170,7 @@ async def _connected(path: Path) -> _Writer:
         await writer.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         await writer.close()
-        raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+        raise database_trouble(path, error) from error
     return writer
 
 
@@ -179,7 +179,7 @@ async def _is_empty(path: Path, writer: aiosqlite.Connection) -> bool:
         async with writer.execute("SELECT count(*) FROM sqlite_master") as cursor:
             row = await cursor.fetchone()
     except sqlite3.Error as error:
-        raise StoreForeign(f"{path} is no database of Lepton's, or damaged ({error})") from error
+        raise database_trouble(path, error) from error
     return row is not None and row[0] == 0
 
 

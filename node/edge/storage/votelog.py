@@ -20,7 +20,7 @@ from typing import Self
 
 from node.base.codec import DecodeError, decode, encode
 from node.base.types import Digest
-from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing
+from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, cannot_write
 from node.edge.storage.files import PRIVATE_MODE, write_atomically
 
 _TAG = b"lepton votes 1\n"
@@ -115,7 +115,7 @@ class FileVoteLog:
         except OSError as error:
             # After a failed sync nobody knows what is on the disk; only reading the file anew tells.
             self._broken = True
-            raise StoreError(f"cannot write {self._path} ({error.strerror}): check the disk") from error
+            raise cannot_write(self._path, error) from error
         self._size += len(frame)
 
     def _forget(self) -> None:
@@ -124,7 +124,7 @@ class FileVoteLog:
             # Unsynced, a crash could leave the next frame torn in front of old ones, which would look like damage.
             os.fsync(self._descriptor)
         except OSError as error:
-            raise StoreError(f"cannot write {self._path} ({error.strerror}): check the disk") from error
+            raise cannot_write(self._path, error) from error
         self._size = _HEAD_BYTES
 
 

@@ -83,7 +83,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
             str(slope.blocks),
             f"{slope.first_mb:.1f}",
             f"{slope.last_mb:.1f}",
-            f"{slope.mb_per_1000_blocks:+.3f}" + ("" if slope.judged else " (too few blocks)"),
+            f"{slope.mb_per_1000_blocks:+.3f}" + ("" if slope.judged else " (warming up, or too few)"),
         )
     console.print(memory)
     table = Table("check", "", "", title="checks", title_justify="left")

@@ -11,8 +11,8 @@ from node.base.types import OrgId
 from node.testing.processes import ProcessCluster
 
 EVERY_S = 1.0
-WARM_UP_SHARE = 0.3
-"""Of a daemon's blocks: caches fill first."""
+WARM_UP_BLOCKS = 5_000
+"""Of a daemon's life: until then the database's pages and the verified signatures fill their bounded caches."""
 JUDGED_BLOCKS_MIN = 2_000
 """Over fewer blocks the noise of an allocator is as large as a leak would be."""
 
@@ -33,11 +33,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """How a daemon's resident memory went with its blocks, after warm-up."""
+    """How a daemon's resident memory went with its blocks: after warm-up, or over all where it did not come so far."""
 
     org: OrgId
     pid: int
     blocks: int
+    warm: bool
+    """Whether these are blocks after warm-up."""
     first_mb: float
     last_mb: float
     mb_per_1000_blocks: float
@@ -46,7 +48,7 @@ class Slope:
     @property
     def judged(self) -> bool:
         """Whether there were blocks enough to say anything."""
-        return self.blocks >= JUDGED_BLOCKS_MIN
+        return self.warm and self.blocks >= JUDGED_BLOCKS_MIN
 
 
 @dataclass(slots=True)
@@ -103,8 +105,10 @@ def sample(status: dict[str, Any], at_s: float) -> Sample:
 
 def slope_of(samples: Sequence[Sample]) -> Slope | None:
     """The linear fit over one daemon's samples, in order; None where no block was made."""
-    first, last = samples[0].height, samples[-1].height
-    warm = [taken for taken in samples if taken.height >= first + WARM_UP_SHARE * (last - first)]
+    first = samples[0].height
+    warm = [taken for taken in samples if taken.height >= first + WARM_UP_BLOCKS]
+    is_warm = len(warm) > 1 and warm[-1].height > warm[0].height
+    warm = warm if is_warm else list(samples)
     blocks = warm[-1].height - warm[0].height
     if blocks == 0:
         return None
@@ -116,6 +120,7 @@ def slope_of(samples: Sequence[Sample]) -> Slope | None:
         org=warm[0].org,
         pid=warm[0].pid,
         blocks=blocks,
+        warm=is_warm,
         first_mb=warm[0].memory_mb,
         last_mb=warm[-1].memory_mb,
         mb_per_1000_blocks=round(1_000 * together / spread, 4),
