@@ -41,7 +41,8 @@ def _options(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/soak", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [kind.name.lower().replace("_", "-") for kind in FaultKind]
+    # A wiped member does not come back by itself yet.
+    names = [kind.name.lower().replace("_", "-") for kind in FaultKind if kind is not FaultKind.WIPE]
     parser.add_argument("--minutes", type=float, default=5.0, metavar="M", help="of load and faults (default: 5)")
     parser.add_argument("--members", type=int, default=4, metavar="N", help="daemons, 4 or more (default: 4)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="chooses the faults (default: 0)")
@@ -49,7 +50,7 @@ def _options(description: str) -> argparse.Namespace:
         "--rate", type=float, default=RATE_PER_S, metavar="R", help="submissions a second (default: 20)"
     )
     parser.add_argument(
-        "--faults", nargs="*", choices=names, default=names, help="which (default: all; none: only load)"
+        "--faults", nargs="*", choices=names, default=names, help="which (default: all; no word: only load)"
     )
     parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
     parser.add_argument("--keep", action="store_true", help="keep the folders; they are kept anyway when a check fails")
