@@ -27,8 +27,8 @@ from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
 from node.engine.training import EgressPolicy, TrainingEngine
-from node.ledger.apply import members_at_head
 from node.ledger.genesis import genesis_writes
+from node.ledger.signers import key_in_force
 from node.ledger.system import nonce_window
 
 log = structlog.get_logger()
@@ -158,7 +158,7 @@ class MemberNode:
             self.chain,
             self._keys,
             clock,
-            key_in_force=lambda: members_at_head(self.store.state).keys.get(self.org),
+            key_in_force=lambda: key_in_force(self.store.state, self.org),
             highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
             hand_in=self.engine.submit,
         )

@@ -29,9 +29,11 @@ from node.base.types import (
     PreparedBlock,
     Proposal,
     RoundChange,
+    Signature,
     Tip,
     Transaction,
     Vote,
+    transaction_signing_bytes,
 )
 from node.core import consensus, gossip, mempool
 from node.engine.assembly import Assembly
@@ -113,7 +115,8 @@ class Replica:
         self._consensus = consensus.Consensus(
             org=org, chain=self._head.chain_id, keyring=keyring, verify=self._verify, parameters=parameters
         )
-        self._mempool = mempool.Mempool(check=self._check_transaction)
+        self._keyring = keyring
+        self._mempool = mempool.Mempool(check=self._check_transaction, renew=self._signed_anew)
         self._gossip = gossip.Gossip(org)
         self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
         self._heartbeat_at_ms: int | None = None
@@ -232,12 +235,14 @@ class Replica:
         assert commit is not None, "asserted by step"
         certified, block = commit.certified, commit.certified.block
         assert height == block.header.height, "the block that was handed out is the one on disk"
+        before = self._head.members
         self._head.advance(certified)
+        rekeyed = frozenset(org for org, key in self._head.members.keys.items() if before.keys.get(org) != key)
         self._heartbeat_at_ms = self._now.mono_ms + self._head.parameters.heartbeat_ms
         self._work_told = False
         self._assembly.drop()
         self._queue.append(gossip.Wanted((), ()))
-        self._queue.append(mempool.Committed(block.transactions, block.header.time_ms))
+        self._queue.append(mempool.Committed(block.transactions, block.header.time_ms, rekeyed))
         if commit.durable:
             self._begin_height()
         else:
@@ -329,6 +334,14 @@ class Replica:
 
     def _find_transaction(self, id_: Digest) -> Transaction | None:
         return self._mempool.get(id_) or self._assembly.find(id_) or self._head.find_transaction(id_)
+
+    def _signed_anew(self, transaction: Transaction) -> Transaction | None:
+        """This member's own with the key in force; its id stays, because that leaves the signature out."""
+        key = self._head.members.keys.get(self._org)
+        signer = None if key is None or transaction.body.org != self._org else self._keyring.signer(key)
+        if signer is None:
+            return None
+        return Transaction(transaction.body, Signature(signer.sign(transaction_signing_bytes(transaction.body))))
 
     def _check_transaction(self, transaction: Transaction, wall_ms: int) -> None:
         head = self._head

@@ -50,9 +50,17 @@ class Submitter:
             method=method,
             payload=payload,
         )
-        transaction = Transaction(body, Signature(signer.sign(transaction_signing_bytes(body))))
-        await self._hand_in(transaction)
-        return transaction.id
+        while True:
+            transaction = Transaction(body, Signature(signer.sign(transaction_signing_bytes(body))))
+            try:
+                await self._hand_in(transaction)
+            except SubmissionRefused:
+                used, signer = signer, self._signer()
+                # A block in between may have brought another key into force; nothing else is worth a second try.
+                if signer.public_key == used.public_key:
+                    raise
+            else:
+                return transaction.id
 
     def _signer(self) -> Signer:
         key = self._key_in_force()

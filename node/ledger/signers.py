@@ -7,6 +7,7 @@ from node.base.types import MemberSet, OrgId, PublicKey, Transaction, transactio
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import Readable, view
 from node.ledger.contracts.membership import State
+from node.ledger.system import head, quorums
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +56,9 @@ def signing_right(reader: Readable, members: MemberSet, org: OrgId, time_ms: int
         return None
     reason = f"{org} is a candidate and may only sign for its membership until it is a member."
     return SigningRight(card.body.node_key, ("candidate", reason))
+
+
+def key_in_force(reader: Readable, org: OrgId) -> PublicKey | None:
+    """The key whose signature counts in the next block after the state `reader`; None for who may not sign."""
+    right = signing_right(reader, quorums(reader).next, org, head(reader).time_ms)
+    return None if right is None else right.key

@@ -22,6 +22,14 @@ BAD_MAX = 4_096
 Check = Callable[[Transaction, int], None]
 """(transaction, wall time in ms): raises `Unacceptable` for what no block could include now."""
 
+OTHER_KEY = "other-key"
+"""The refusal of a signature with the key that its organisation just had, or is about to have."""
+EARLY_MAX = 256
+"""How many transactions are held back that are signed with a key that comes into force with the next blocks."""
+
+Renew = Callable[[Transaction], Transaction | None]
+"""This member's own transaction signed anew with the key in force now; None for others', or without the key."""
+
 _FAULTS = frozenset({"wrong-chain", "too-large", "bad-signature", "bad-nonce"})
 """Refusals that no race explains: whoever passes such a transaction on did not check it."""
 
@@ -58,6 +66,8 @@ class Committed:
     transactions: tuple[Transaction, ...]
     time_ms: int
     """The block's time."""
+    rekeyed: frozenset[OrgId] = frozenset()
+    """Whose key in force is another from now on; what waits of theirs is signed with the old one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +118,10 @@ class _Queue:
 class Mempool:
     """Waiting transactions by organisation and nonce."""
 
-    def __init__(self, *, check: Check, limits: Limits | None = None) -> None:
+    def __init__(self, *, check: Check, renew: Renew = lambda transaction: None, limits: Limits | None = None) -> None:
         self._check = check
+        self._renew = renew
+        self._early: dict[tuple[OrgId, Digest], Received] = {}
         self._limits = limits or Limits()
         self._queues: dict[OrgId, _Queue] = {}
         self._by_id: dict[Digest, Transaction] = {}
@@ -163,8 +175,8 @@ class Mempool:
                 effects = self._submitted(transaction, now)
             case Received(peer, transaction):
                 effects = self._received(peer, transaction, now)
-            case Committed(transactions, time_ms):
-                effects = self._committed(transactions, time_ms)
+            case Committed():
+                effects = self._committed(input, now)
             case Tick():
                 effects = self._ticked(now)
             case _:
@@ -185,6 +197,9 @@ class Mempool:
         try:
             return self._admit(transaction, now)
         except Unacceptable as error:
+            signed_anew = error.code == "duplicate" and self._by_id[transaction.id] != transaction
+            if (signed_anew or error.code == OTHER_KEY) and len(self._early) < EARLY_MAX:
+                self._early[peer, transaction.id] = Received(peer, transaction)
             if error.code in _FAULTS:
                 return [PeerFault(peer, f"passed on a transaction that no member should: {error}")]
             return []
@@ -242,13 +257,13 @@ class Mempool:
             dropped.append(last)
         return dropped
 
-    def _committed(self, transactions: tuple[Transaction, ...], time_ms: int) -> list[Effect]:
-        """What was included, what its nonces make impossible, and what is past its term leaves."""
+    def _committed(self, committed: Committed, now: Instant) -> list[Effect]:
+        """What was included, what its nonces or new keys make impossible, and what is past its term leaves."""
         # Keys in force may have changed with the block, and with them what a good signature is.
         self._bad.clear()
         effects: list[Effect] = []
         highest: dict[OrgId, int] = {}
-        for included in transactions:
+        for included in committed.transactions:
             body = included.body
             highest[body.org] = max(highest.get(body.org, 0), body.nonce)
             queue = self._queues.get(body.org)
@@ -260,7 +275,27 @@ class Mempool:
                 effects.append(Refused(waiting.id, "replay", f"Nonce {body.nonce} went to another transaction."))
         for org, nonce in highest.items():
             effects.extend(self._outrun(org, nonce))
-        return effects + self._expire(time_ms)
+        effects.extend(self._expire(committed.time_ms))
+        for org in sorted(committed.rekeyed):
+            effects.extend(self._rekey(org, now))
+        early, self._early = self._early, {}
+        for received in early.values():
+            effects.extend(self._received(received.peer, received.transaction, now))
+        return effects
+
+    def _rekey(self, org: OrgId, now: Instant) -> list[Effect]:
+        """Sign our own anew, so that a renewed key loses nothing; others do so with theirs and pass them on."""
+        queue = self._queues.get(org)
+        if queue is None:
+            return []
+        effects: list[Effect] = []
+        for transaction in list(queue.by_nonce.values()):
+            self._remove(transaction)
+            try:
+                effects.extend(self._admit(self._renew(transaction) or transaction, now))
+            except Unacceptable as error:
+                effects.append(Refused(transaction.id, error.code, error.reason))
+        return effects
 
     def _outrun(self, org: OrgId, highest: int) -> list[Effect]:
         queue = self._queues.get(org)

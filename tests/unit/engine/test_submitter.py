@@ -23,6 +23,8 @@ class Desk:
     def __init__(self, *held: HashSigner) -> None:
         self.key: PublicKey | None = PublicKey(OLD.public_key)
         self.handed: list[Transaction] = []
+        self.refusing = ""
+        self.coming: PublicKey | None = None
         self.submitter = Submitter(
             OrgId("a"),
             Digest(bytes(32)),
@@ -39,6 +41,9 @@ class Desk:
 
     async def _hand_in(self, transaction: Transaction) -> None:
         self.handed.append(transaction)
+        if self.refusing:
+            code, self.refusing, self.key = self.refusing, "", self.coming
+            raise SubmissionRefused(code, "The block before changed things.")
 
 
 def signed_by(transaction: Transaction, signer: HashSigner) -> bool:
@@ -68,3 +73,24 @@ def test_without_the_key_or_the_right_nothing_is_signed():
     with pytest.raises(SubmissionRefused, match="may not sign"):
         desk.submit()
     assert desk.handed == []
+
+
+def test_a_key_that_comes_into_force_while_a_transaction_is_handed_in_signs_it_anew():
+    desk = Desk(OLD, NEW)
+    desk.refusing, desk.coming = "other-key", PublicKey(NEW.public_key)
+
+    second = desk.submit()
+
+    first = desk.handed[0]
+    assert signed_by(first, OLD)
+    assert signed_by(second, NEW)
+    assert (second.id, len(desk.handed)) == (first.id, 2)
+
+
+def test_any_other_refusal_is_told():
+    desk = Desk(OLD)
+    desk.refusing, desk.coming = "too-many", PublicKey(OLD.public_key)
+
+    with pytest.raises(SubmissionRefused, match="changed things"):
+        desk.submit()
+    assert len(desk.handed) == 1

@@ -19,6 +19,7 @@ from node.core.mempool import (
     Submitted,
     Tick,
 )
+from node.core.mempool.mempool import EARLY_MAX
 from node.ledger.apply import check_transaction
 from node.ledger.errors import Unacceptable
 from node.testing.founding import GENESIS_TIME_MS, Founding, MemoryChain
@@ -255,3 +256,74 @@ class MempoolMachine(RuleBasedStateMachine):
 
 TestMempool = MempoolMachine.TestCase
 TestMempool.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+class KeyCheck:
+    """Takes what is signed with the key in force; knows the one before and the one to come."""
+
+    def __init__(self) -> None:
+        self.key = b"old"
+
+    def __call__(self, transaction: Transaction, time_ms: int) -> None:
+        if transaction.signature != self.key.ljust(64):
+            raise Unacceptable("other-key", "It is signed with another key of its organisation.")
+
+
+def signed(entry: Transaction, key: bytes) -> Transaction:
+    return Transaction(entry.body, Signature(key.ljust(64)))
+
+
+def test_own_transactions_that_wait_are_signed_anew_when_the_key_changes():
+    check = KeyCheck()
+    pool = Mempool(check=check, renew=lambda entry: signed(entry, b"new") if entry.body.org == "ada" else None)
+    own, foreign = signed(transaction("ada", 0), b"old"), signed(transaction("bob", 0), b"old")
+    pool.step(Submitted(own), now=NOW)
+    pool.step(Received(BOB, foreign), now=NOW)
+
+    check.key = b"new"
+    effects = pool.step(Committed((), 0, frozenset({OrgId("ada"), BOB})), now=NOW)
+
+    assert Admitted(signed(own, b"new")) in effects
+    assert next(effect for effect in effects if isinstance(effect, Refused)).transaction == foreign.id
+    assert list(pool.candidates()) == [signed(own, b"new")]
+    assert pool.get(own.id) == signed(own, b"new")
+
+
+def test_without_a_new_key_nothing_is_looked_at_again():
+    check = KeyCheck()
+    pool = Mempool(check=check)
+    pool.step(Submitted(signed(transaction("ada", 0), b"old")), now=NOW)
+
+    check.key = b"new"
+
+    assert pool.step(Committed((), 0), now=NOW) == []
+    assert len(pool) == 1
+
+
+def test_what_is_signed_with_the_key_to_come_waits_for_it():
+    check = KeyCheck()
+    pool = Mempool(check=check)
+    held, fresh = signed(transaction("bob", 0), b"old"), signed(transaction("bob", 1), b"new")
+    pool.step(Received(BOB, held), now=NOW)
+
+    # Bob is a block ahead: he signed both anew before this member knows of his new key.
+    early = [pool.step(Received(BOB, entry), now=NOW) for entry in (fresh, signed(held, b"new"))]
+    check.key = b"new"
+    effects = pool.step(Committed((), 0, frozenset({BOB})), now=NOW)
+
+    assert early == [[], []]
+    assert codes(effects) == ["other-key", "Admitted", "Admitted"]
+    assert sorted(waiting(pool)) == [("bob", 0), ("bob", 1)]
+    assert pool.step(Committed((), 0), now=NOW) == []
+
+
+def test_what_is_held_back_is_bounded():
+    check = KeyCheck()
+    pool = Mempool(check=check)
+    for nonce in range(EARLY_MAX + 10):
+        pool.step(Received(BOB, signed(transaction("bob", nonce), b"new")), now=NOW)
+
+    check.key = b"new"
+    effects = pool.step(Committed((), 0), now=NOW)
+
+    assert codes(effects) == ["Admitted"] * EARLY_MAX
