@@ -6,7 +6,7 @@ One connection writes (SQLite's WAL had a corruption with two writers), in aiosq
 =================================  ============================================
 table                              holds
 =================================  ============================================
-``meta(key, value)``               `schema` (the layout's number), `chain` (its id), `base` (the lowest whole block)
+``meta(key, value)``               `schema` (the layout's number), `chain`, `base` (the lowest whole block), `syncs`
 ``blocks(height, digest, block, certificate)``
 ``headers(height, header, certificate)``  of blocks below the base: pruned ones, and those that a trust path needs
 ``receipts(height, idx, receipt)`` in the order of the block's transactions
@@ -98,8 +98,9 @@ class SqliteStore:
 
     async def sync(self) -> None:
         """Make durable all that was committed. Raises `StoreError`."""
-        # SQLite syncs its log with a transaction that writes; this one changes nothing.
-        await self._write([("UPDATE meta SET value = value WHERE key = ?", [("schema",)])], durable=True)
+        # SQLite syncs its log with a transaction that writes, and leaves out a write that changes nothing.
+        count = "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
+        await self._write([(count, [("syncs",)])], durable=True)
 
     async def _write(self, statements: Sequence[_Statement], *, durable: bool) -> None:
         await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable)))
@@ -168,6 +169,9 @@ async def _connected(path: Path) -> _Writer:
     try:
         await writer.execute("PRAGMA journal_mode = WAL")
         await writer.execute("PRAGMA synchronous = FULL")
+    except sqlite3.OperationalError as error:
+        await writer.close()
+        raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error
     except sqlite3.Error as error:
         await writer.close()
         raise database_trouble(path, error) from error

@@ -1,0 +1,12 @@
+"""Power loss, replayed: what a program wrote is recorded, and every disk that a crash could leave is made of it.
+
+`journal` says what happens to a disk and `vfs` records it of SQLite; `disk` holds what is durable and what is still on
+its way, and draws a crash from it; `ledger` is a member's life with what it was promised, `replay` puts it together.
+"""
+
+from node.testing.power.disk import Disk, write_image
+from node.testing.power.journal import Journal
+from node.testing.power.replay import Crashes, lose_power
+from node.testing.power.vfs import VfsUnavailable, recording
+
+__all__ = ["Crashes", "Disk", "Journal", "VfsUnavailable", "lose_power", "recording", "write_image"]

@@ -1,0 +1,70 @@
+"""The command line of `scripts/power`: many recorded lives, each crashed at many points, until the time is over."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from node.edge.storage.errors import StoreError
+from node.ledger.errors import ChainBroken
+from node.testing.power.replay import Crashes, lose_power
+from node.testing.power.vfs import VfsUnavailable
+
+PROGRESS_EVERY = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the seeds; 0 when every promise was kept after every crash."""
+    options = _parser().parse_args(arguments)
+    until = time.monotonic() + options.minutes * 60
+    found: list[Crashes] = []
+    failed: list[int] = []
+    seed = options.seed
+    while seed == options.seed or (time.monotonic() < until and seed < options.seed + options.seeds):
+        with tempfile.TemporaryDirectory(prefix="lepton-power-") as scratch:
+            try:
+                found.append(asyncio.run(lose_power(Path(scratch), seed, options.blocks, options.points)))
+            except VfsUnavailable as error:
+                print(f"nothing was recorded: {error}", file=sys.stderr)
+                return 2
+            except (AssertionError, StoreError, ChainBroken) as error:
+                failed.append(seed)
+                print(f"seed {seed} FAILED: {error}", file=sys.stderr)
+                replay = f"scripts/power --seed {seed} --seeds 1 --blocks {options.blocks} --points {options.points}"
+                print(f"  replay it with: {replay}", file=sys.stderr)
+        seed += 1
+        if (seed - options.seed) % PROGRESS_EVERY == 0:
+            print(f"{seed - options.seed} seeds", file=sys.stderr, flush=True)
+    _summary(found, failed)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/power",
+        description="Record what a member writes, lose the power at every sync and between, reopen, check.",
+        epilog="example: scripts/power --seed 1 --seeds 100 --minutes 5",
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--seeds", type=int, default=10, help="how many seeds, counting up (default 10)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="stop after so long (default 5)")
+    parser.add_argument("--blocks", type=int, default=60, help="blocks of each life (default 60)")
+    parser.add_argument("--points", type=int, default=100, help="crashes between syncs in each life (default 100)")
+    return parser
+
+
+def _summary(found: list[Crashes], failed: list[int]) -> None:
+    beyond: Counter[int] = sum((crashes.beyond for crashes in found), Counter())
+    print(
+        f"{len(found)} lives passed, {len(failed)} failed: {sum(c.points for c in found)} crashes, "
+        f"{sum(c.blocks for c in found)} blocks, {sum(c.syncs for c in found)} syncs, "
+        f"{sum(c.events for c in found)} recorded events"
+    )
+    more = ", ".join(f"{count} x {beyond[count]}" for count in sorted(beyond))
+    print(f"blocks found beyond the last acknowledged one: {more or 'none'}")
+    if failed:
+        print("failed seeds: " + " ".join(map(str, failed)))
