@@ -44,6 +44,14 @@ class Approval(_message.Message):
     data: str
     def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ...) -> None: ...
 
+class HaltCall(_message.Message):
+    __slots__ = ("height", "off")
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    OFF_FIELD_NUMBER: _ClassVar[int]
+    height: int
+    off: bool
+    def __init__(self, height: _Optional[int] = ..., off: _Optional[bool] = ...) -> None: ...
+
 class Outcome(_message.Message):
     __slots__ = ("transaction", "final", "height", "accepted", "code", "reason", "notes")
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]

@@ -61,6 +61,16 @@ class OperatorStub:
                 request_serializer=operator__pb2.Empty.SerializeToString,
                 response_deserializer=operator__pb2.Json.FromString,
                 _registered_method=True)
+        self.Recover = channel.unary_unary(
+                '/lepton.Operator/Recover',
+                request_serializer=operator__pb2.Empty.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
+        self.Halt = channel.unary_unary(
+                '/lepton.Operator/Halt',
+                request_serializer=operator__pb2.HaltCall.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
         self.Receipts = channel.unary_stream(
                 '/lepton.Operator/Receipts',
                 request_serializer=operator__pb2.Empty.SerializeToString,
@@ -108,6 +118,20 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Recover(self, request, context):
+        """Ends the silence of a member that lost its vote log, by its operator's word.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Halt(self, request, context):
+        """Sets, ends or shows the height at which this member halts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Receipts(self, request, context):
         """Receipts of each block from now on, for measuring.
         """
@@ -141,6 +165,16 @@ def add_OperatorServicer_to_server(servicer, server):
             'Sharing': grpc.unary_unary_rpc_method_handler(
                     servicer.Sharing,
                     request_deserializer=operator__pb2.Empty.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Recover': grpc.unary_unary_rpc_method_handler(
+                    servicer.Recover,
+                    request_deserializer=operator__pb2.Empty.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Halt': grpc.unary_unary_rpc_method_handler(
+                    servicer.Halt,
+                    request_deserializer=operator__pb2.HaltCall.FromString,
                     response_serializer=operator__pb2.Json.SerializeToString,
             ),
             'Receipts': grpc.unary_stream_rpc_method_handler(
@@ -285,6 +319,60 @@ class Operator:
             target,
             '/lepton.Operator/Sharing',
             operator__pb2.Empty.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Recover(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Recover',
+            operator__pb2.Empty.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Halt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Halt',
+            operator__pb2.HaltCall.SerializeToString,
             operator__pb2.Json.FromString,
             options,
             channel_credentials,

@@ -67,6 +67,18 @@ class OperatorClient:
         call = self._stub.Approve(operator_pb2.Approval(job=job, data=data), timeout=APPROVE_TIMEOUT_S)
         return _from_wire(await self._ask(call))
 
+    async def recover(self) -> dict[str, Any]:
+        """End the silence of a member that lost its vote log."""
+        reply = await self._ask(self._stub.Recover(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: dict[str, Any] = json.loads(reply.text)
+        return found
+
+    async def halt(self, height: int | None = None, *, off: bool = False) -> dict[str, Any]:
+        """Halt at a height, or end the halt; with neither, how it stands."""
+        reply = await self._ask(self._stub.Halt(operator_pb2.HaltCall(height=height, off=off), timeout=CALL_TIMEOUT_S))
+        found: dict[str, Any] = json.loads(reply.text)
+        return found
+
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""
         stream = self._stub.Receipts(operator_pb2.Empty())

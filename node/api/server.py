@@ -38,6 +38,18 @@ class OperatorBackend(Protocol):
         """Check the data file against the job, bind it, approve on the ledger, wait for the block."""
         ...
 
+    async def recover(self) -> dict[str, Any]:
+        """End the silence of a member that lost its vote log."""
+        ...
+
+    async def halt(self, height: int | None) -> dict[str, Any]:
+        """Halt after the block of this height; None ends the halt."""
+        ...
+
+    def halting(self) -> dict[str, Any]:
+        """At which height this member halts, and whether it has."""
+        ...
+
     def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""
         ...
@@ -93,6 +105,22 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)
+
+    async def Recover(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
+        try:
+            return operator_pb2.Json(text=json.dumps(await self._backend.recover()))
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+            raise
+
+    async def Halt(self, request: operator_pb2.HaltCall, context: Any) -> operator_pb2.Json:  # noqa: D102
+        if not request.off and not request.HasField("height"):
+            return operator_pb2.Json(text=json.dumps(self._backend.halting()))
+        try:
+            return operator_pb2.Json(text=json.dumps(await self._backend.halt(None if request.off else request.height)))
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+            raise
 
     async def Receipts(  # noqa: D102
         self, request: operator_pb2.Empty, context: Any

@@ -14,12 +14,14 @@ import structlog
 
 from node.app.backend import Backend
 from node.app.commitments import kept
+from node.app.duties import Duties
+from node.app.halt import read_halt
 from node.app.members import LedgerMembers
 from node.app.settings import Folder
 from node.app.standing import Linked, Standing
 from node.base.crypto import verify
 from node.base.ports import BulkServer, OnLink, OnMessage, Transport
-from node.base.types import Digest, Genesis, Height, OrgId, chain_id
+from node.base.types import Digest, Genesis, Height, OrgId, Statement, chain_id
 from node.edge.learning.learner import ProcessLearner
 from node.edge.storage import FileSealer, FileVoteLog, MemberKeys, SqliteStore, make_private_folder
 from node.edge.telemetry import SystemClock, SystemEntropy
@@ -73,6 +75,7 @@ class MemberNode:
     transport: RunningTransport
     store: SqliteStore
     submitter: Submitter
+    duties: Duties
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class MemberNode:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engine.run())
             group.create_task(self.training.run())
+            group.create_task(self.duties.run())
 
     async def close(self) -> None:
         """Close everything, the disk last."""
@@ -132,6 +136,9 @@ class MemberNode:
             state=self.store.state,
             chain=self.store.chain,
             vote_log=vote_log.entries(),
+            silence=vote_log.silence,
+            nonce=Digest(entropy.bytes(32)),
+            halt_at=read_halt(self._folder.halt),
         )
         self.transport = self._make_transport(
             Wiring(
@@ -152,6 +159,7 @@ class MemberNode:
             on_heard=lambda peer, heard: self.training.on_heard(peer, heard),
             on_fault=lambda peer, reason: self._log.warning("peer fault", peer=peer, reason=reason),
             on_cut=lambda cut: self._log.warning("peer cut off", peer=cut.peer, seconds=cut.seconds, reason=cut.reason),
+            on_evidence=self._caught,
         )
         self.submitter = Submitter(
             self.org,
@@ -162,6 +170,15 @@ class MemberNode:
             highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
             hand_in=self.engine.submit,
         )
+        self.duties = Duties(
+            self.org,
+            self.store.state,
+            clock,
+            self.submitter.submit,
+            silence=lambda: replica.silence,
+            log=lambda text: self._log.warning("duty", note=text),
+        )
+        self.duties.look()
         self._assemble_training(clock, entropy, members)
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
@@ -204,15 +221,21 @@ class MemberNode:
             learner=learner,
             training=self.training,
             entropy=entropy,
+            duties=self.duties,
         )
 
     def _link_changed(self, peer: OrgId, up: bool) -> None:
         self._log.info("link up" if up else "link down", peer=peer)
         self.engine.link_changed(peer, up)
 
+    def _caught(self, first: Statement, second: Statement) -> None:
+        self._log.warning("contradiction", org=first.org, kind=first.kind.name, height=first.height, round=first.round)
+        self.duties.report(first, second)
+
     def _committed(self, height: Height) -> None:
         self._log.debug("block", height=height)
         self.backend.committed(height)
+        self.duties.look()
         self.training.on_block()
 
     def _is_behind(self) -> bool:

@@ -9,12 +9,15 @@ from typing import Any
 
 from node.api import BlockOutcome, OperatorRefusal, Outcome
 from node.app.commitments import SALT_BYTES, commit_file, keep
+from node.app.duties import Duties
+from node.app.halt import write_halt
 from node.app.settings import Folder
 from node.app.standing import Standing
 from node.base.codec import decode, encode
 from node.base.ports import Entropy, Learner, LearnerError, Store
 from node.base.types import Digest, Height
 from node.engine.loop import Engine, SubmissionRefused
+from node.engine.replica import EndSilence, HaltAt
 from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
 from node.ledger.contracts.contract import View, view
@@ -39,6 +42,7 @@ class Backend:
         learner: Learner,
         training: TrainingEngine,
         entropy: Entropy,
+        duties: Duties,
     ) -> None:
         self._folder = folder
         self._standing = standing
@@ -48,6 +52,7 @@ class Backend:
         self._learner = learner
         self._training = training
         self._entropy = entropy
+        self._duties = duties
         self._followers: set[asyncio.Queue[Height]] = set()
 
     def committed(self, height: Height) -> None:
@@ -127,6 +132,33 @@ class Backend:
         approval = Approve(found.id, committed.commitment, statistics.rows)
         outcome = await self.submit("training", "approve", encode(approval), APPROVAL_WAIT_S)
         return replace(outcome, notes=statistics.notes)
+
+    async def recover(self) -> dict[str, Any]:
+        """End the silence after a lost vote log, by the operator's word. Raises `OperatorRefusal`."""
+        replica = self._engine.replica
+        if refusal := replica.recovery_refusal:
+            raise OperatorRefusal(refusal)
+        await self._engine.tell(EndSilence())
+        silence = replica.silence
+        if silence is None or silence.recovered_at is None:
+            raise OperatorRefusal("the chain has moved on; look with: lepton status")
+        self._duties.look()
+        return {"recovered_at": silence.recovered_at, "votes_from": silence.until}
+
+    async def halt(self, height: int | None) -> dict[str, Any]:
+        """Halt after the block of this height; None ends the halt. Raises `OperatorRefusal`."""
+        replica = self._engine.replica
+        wanted = None if height is None else Height(height)
+        await self._engine.tell(HaltAt(wanted))
+        if replica.halt_at != wanted:
+            raise OperatorRefusal(f"height {height} is over, this member is at {replica.height}: name a later one")
+        await asyncio.to_thread(write_halt, self._folder.halt, wanted)
+        return self.halting()
+
+    def halting(self) -> dict[str, Any]:
+        """At which height this member halts, and whether it has."""
+        replica = self._engine.replica
+        return {"halt_at": replica.halt_at, "halted": replica.is_halted, "height": replica.height}
 
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""

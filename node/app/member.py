@@ -107,7 +107,7 @@ def install_network(root: Path, genesis_file: Path) -> tuple[Genesis, Digest]:
         raise SettingsError(
             f"{genesis_file} does not hold this member's card; have the founders draft it with {folder.card}"
         )
-    if folder.ledger.exists() or folder.votes.exists():
+    if any(found.exists() for found in (folder.genesis, folder.ledger, folder.votes)):
         raise SettingsError(f"{root} belongs to a network already; use another folder for another network")
     shutil.copyfile(genesis_file, folder.genesis)
     chain = chain_id(genesis.body)

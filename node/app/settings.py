@@ -10,6 +10,7 @@
     DIR/vault/           data sets at rest, encrypted
     DIR/inputs/          this member's updates of running training rounds, sealed
     DIR/commitments/     salts of the fingerprints that this organisation put on the ledger
+    DIR/halt-at          the height to halt at, if there is one
     DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
 """
 
@@ -93,6 +94,11 @@ class Folder:
     def votes(self) -> Path:
         """The vote log."""
         return self.root / "votes.log"
+
+    @property
+    def halt(self) -> Path:
+        """The height to halt at."""
+        return self.root / "halt-at"
 
     @property
     def models(self) -> Path:

@@ -5,7 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Instant, OrgId, PublicKey, Receipt
+from node.base.types import (
+    GENESIS_HEIGHT,
+    CertifiedBlock,
+    CertifiedHeader,
+    Digest,
+    Height,
+    Instant,
+    OrgId,
+    PublicKey,
+    Receipt,
+)
 
 
 class Clock(Protocol):
@@ -138,22 +148,41 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Below which height a member signs nothing, because it may have signed there and does not know what."""
+
+    until: Height = GENESIS_HEIGHT
+    """The first height at which it signs again."""
+    recovered_at: Height | None = None
+    """The height of the chain when an operator ended a longer silence, by `lepton recover`."""
+
+
 class VoteLog(Protocol):
     """What this member signed for heights that are not final yet, so that it never signs twice.
 
     An entry is the byte form of a `PeerMessage`: `Proposal`, `Vote`, `RoundChange` or `PreparedBlock`.
     """
 
+    @property
+    def silence(self) -> Silence | None:
+        """The silence that is kept; None when the log is missing: then nothing may be signed before `keep_silent`."""
+        ...
+
     def entries(self) -> list[bytes]:
-        """All entries in the order they were written; read once at the start."""
+        """The entries of the highest height in the order they were written; read once at the start."""
         ...
 
-    async def append(self, entries: Sequence[bytes]) -> None:
-        """Write the entries and sync once."""
+    async def append(self, height: Height, entries: Sequence[bytes]) -> None:
+        """Write the entries, all of this height, and sync once. Heights never go down."""
         ...
 
-    async def forget(self) -> None:
-        """Drop everything: the height is final. Need not be synced."""
+    async def forget(self, height: Height) -> None:
+        """The height is final: what was signed up to it may be dropped."""
+        ...
+
+    async def keep_silent(self, silence: Silence) -> None:
+        """Write the silence, synced; entries of heights from its end on stay."""
         ...
 
 

@@ -20,13 +20,16 @@ from node.base.types import (
     BlocksResponse,
     BodiesRequest,
     BodiesResponse,
+    CertifiedTip,
     Heard,
     OrgId,
     PeerMessage,
     PreparedBlock,
     Proposal,
     RoundChange,
+    Statement,
     Tip,
+    TipRequest,
     Transaction,
     Vote,
 )
@@ -58,6 +61,11 @@ LIMITS: dict[type, Limit] = {
     BodiesRequest: Limit(400, 1_600, 4 << 10),
     BodiesResponse: Limit(4_000, 16_000, 4 << 10),
     Heard: Limit(50, 200, 1 << 10),
+    # Asked once a second, answered as often.
+    TipRequest: Limit(20, 80, 1 << 10),
+    CertifiedTip: Limit(20, 80, 16 << 10),
+    # One for each prepare that contradicts a proposal.
+    Statement: Limit(100, 400, 1 << 10),
 }
 """For each kind in a control frame. Per peer, not per network: a flood uses up nobody's allowance but its own."""
 OTHER = Limit(20, 20, 1 << 10)

@@ -20,8 +20,11 @@ from node.base.types import (
     VoteKind,
     chain_id,
 )
+from node.ledger import system
 from node.ledger.apply import Executed, Position, build_block, execute_block, members_at_head
 from node.ledger.certificates import verify_certificate
+from node.ledger.contracts import membership
+from node.ledger.contracts.contract import view
 from node.ledger.errors import InvalidBlock
 from node.ledger.tree import state_root
 
@@ -63,10 +66,27 @@ class Head:
         # Not the database's: that is a block ahead of this one between its commit and our hearing of it.
         self.state_root = header.state_root
 
+    @property
+    def certificate(self) -> Certificate | None:
+        """What made the last block final; None at height 0."""
+        return None if self._last is None else self._last.certificate
+
+    def members_at(self, height: Height) -> MemberSet | None:
+        """The set in force at that height; None where this chain does not tell yet."""
+        if height <= self.height + 1:
+            return system.members_at(self._state, height)
+        # A change that waits is applied by the next block, and in force at the one after it.
+        is_known = height == self.height + 2 and not membership.has_queue(view(self._state, membership.NAME))
+        return self.members if is_known else None
+
+    def is_named(self, org: OrgId, height: Height) -> bool:
+        """Whether the ledger names the organisation for a fault at this height or above."""
+        prefix = f"evidence/fault/{org}/".encode()
+        return any(int(key[len(prefix) :].split(b"/")[0]) >= height for key, _ in self._state.scan(prefix))
+
     def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
         """A fresh block by this member, executed."""
-        certificate = None if self._last is None else self._last.certificate
-        position = self._position(now.wall_ms, self._org, certificate)
+        position = self._position(now.wall_ms, self._org, self.certificate)
         return self._keep(build_block(self._state, position, candidates, self._verify))
 
     def execute(self, block: Block) -> Executed:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from node.base.ports import Clock, Store, TransactionRecord, Transport, VoteLog
-from node.base.types import Digest, Heard, Height, OrgId, Transaction
+from node.base.types import Digest, Heard, Height, OrgId, Statement, Transaction
 from node.engine import guard
 from node.engine.inbox import Inbox
 from node.engine.replica import (
@@ -20,13 +20,17 @@ from node.engine.replica import (
     CommitBlock,
     Committed,
     Effect,
+    EndSilence,
+    HaltAt,
     HeardFrom,
     Input,
+    KeepSilent,
     LinkChanged,
     PeerFault,
     PeerSent,
     Refused,
     Replica,
+    ReportEvidence,
     Send,
     Started,
     Submitted,
@@ -43,6 +47,7 @@ OnCommit = Callable[[Height], None]
 OnHeard = Callable[[OrgId, Heard], None]
 OnFault = Callable[[OrgId, str], None]
 OnCut = Callable[[guard.Cut], None]
+OnEvidence = Callable[[Statement, Statement], None]
 
 
 class SubmissionRefused(Exception):
@@ -68,6 +73,7 @@ class Engine:
         on_heard: OnHeard,
         on_fault: OnFault,
         on_cut: OnCut,
+        on_evidence: OnEvidence,
     ) -> None:
         self.replica = replica
         self._store = store
@@ -80,7 +86,9 @@ class Engine:
         self._on_cut = on_cut
         self._guard = guard.Guard()
         self._inbox = Inbox()
+        self._on_evidence = on_evidence
         self._ready = asyncio.Event()
+        self._words: deque[asyncio.Future[None]] = deque()
         self._admission: dict[Digest, list[asyncio.Future[None]]] = {}
         self._finality: dict[Digest, list[asyncio.Future[TransactionRecord]]] = {}
 
@@ -114,6 +122,13 @@ class Engine:
         self._put(Submitted(transaction))
         await admitted
 
+    async def tell(self, word: HaltAt | EndSilence) -> None:
+        """Give the replica its operator's word; returns when it has followed it."""
+        followed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._words.append(followed)
+        self._put(word)
+        await followed
+
     async def final(self, id_: Digest) -> TransactionRecord:
         """Wait until the transaction stands in a block. It may never: give this a time-out."""
         record = self._store.chain.transaction(id_)
@@ -137,7 +152,7 @@ class Engine:
                 await self._take(await self._next())
             await asyncio.sleep(0)
 
-    def _put(self, item: Submitted | LinkChanged) -> None:
+    def _put(self, item: Submitted | LinkChanged | HaltAt | EndSilence) -> None:
         self._inbox.put_own(item)
         self._ready.set()
 
@@ -169,6 +184,8 @@ class Engine:
                 committed = await self._perform(effect)
                 if committed is not None:
                     inputs.append(committed)
+        if isinstance(item, HaltAt | EndSilence):
+            _resolve(self._words.popleft(), None)
 
     def _blame(self, fault: PeerFault, item: Input) -> None:
         passed_on = isinstance(item, PeerSent) and guard.kind_of(item.message) == guard.TRANSACTION
@@ -184,8 +201,12 @@ class Engine:
 
     async def _perform(self, effect: Effect) -> Committed | None:
         match effect:
-            case AppendVotes(entries):
-                await self._vote_log.append(entries)
+            case AppendVotes(height, entries):
+                await self._vote_log.append(height, entries)
+            case KeepSilent(silence):
+                await self._vote_log.keep_silent(silence)
+            case ReportEvidence(first, second):
+                self._on_evidence(first, second)
             case Send(peer, message):
                 self._transport.send(peer, message)
             case CommitBlock():
@@ -205,9 +226,9 @@ class Engine:
 
     async def _commit(self, effect: CommitBlock) -> Committed:
         await self._store.commit(effect.certified, effect.receipts, effect.writes, durable=effect.durable)
-        if effect.durable:
-            await self._vote_log.forget()
         height = effect.certified.block.header.height
+        if effect.durable:
+            await self._vote_log.forget(height)
         for index, receipt in enumerate(effect.receipts):
             for waiter in self._finality.get(receipt.transaction, ()):
                 _resolve(waiter, TransactionRecord(height, index, receipt))

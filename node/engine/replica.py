@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, assert_never, get_args
 
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import ChainReader, Keyring, StateReader, Verifier
+from node.base.ports import ChainReader, Keyring, Silence, StateReader, Verifier
 from node.base.types import (
     Block,
     BlocksRequest,
@@ -19,6 +19,7 @@ from node.base.types import (
     BodiesResponse,
     Certificate,
     CertifiedBlock,
+    CertifiedTip,
     Digest,
     Genesis,
     Heard,
@@ -30,7 +31,9 @@ from node.base.types import (
     Proposal,
     RoundChange,
     Signature,
+    Statement,
     Tip,
+    TipRequest,
     Transaction,
     Vote,
     transaction_signing_bytes,
@@ -44,18 +47,23 @@ from node.engine.replica_io import (
     CommitBlock,
     Committed,
     Effect,
+    EndSilence,
+    HaltAt,
     HeardFrom,
     Input,
+    KeepSilent,
     LinkChanged,
     PeerFault,
     PeerSent,
     Refused,
+    ReportEvidence,
     Send,
     Started,
     Submitted,
     SyncBlocks,
     Tick,
 )
+from node.engine.restraint import Restraint
 from node.engine.verified import VerifiedSignatures
 from node.ledger.apply import Executed, check_transaction
 from node.ledger.errors import InvalidBlock
@@ -66,13 +74,17 @@ __all__ = [
     "CommitBlock",
     "Committed",
     "Effect",
+    "EndSilence",
+    "HaltAt",
     "HeardFrom",
     "Input",
+    "KeepSilent",
     "LinkChanged",
     "PeerFault",
     "PeerSent",
     "Refused",
     "Replica",
+    "ReportEvidence",
     "Send",
     "Started",
     "Submitted",
@@ -84,6 +96,8 @@ ANSWER_BYTES_MAX = 1 << 20
 """Blocks or bodies in one answer; a single block may be larger."""
 REPEATED_MAX = 100
 """Waiting transactions that are sent again at once."""
+LISTEN_MS = 250
+"""With nothing to put into a block, a proposer waits so long after a link came up: the peer now says what waits."""
 _MESSAGE: Any = PeerMessage
 _TRANSACTION = bytes((get_args(PeerMessage).index(Transaction),))
 """How a transaction's message begins; its byte form follows."""
@@ -104,7 +118,11 @@ class Replica:
         state: StateReader,
         chain: ChainReader,
         vote_log: Sequence[bytes],
+        silence: Silence | None,
+        nonce: Digest,
+        halt_at: Height | None = None,
     ) -> None:
+        """`vote_log` and `silence` are what the vote log holds, None for a missing one; `nonce` is this start's own."""
         self._org = org
         self._state = state
         self._chain = chain
@@ -112,16 +130,34 @@ class Replica:
         self._verify = VerifiedSignatures(verify)
         self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
         parameters = genesis.body.parameters
-        self._consensus = consensus.Consensus(
-            org=org, chain=self._head.chain_id, keyring=keyring, verify=self._verify, parameters=parameters
+        self._restraint = Restraint(
+            org,
+            self._head.chain_id,
+            silence=silence,
+            halt_at=halt_at,
+            nonce=nonce,
+            members_at=self._head.members_at,
+            verify=self._verify,
         )
         self._keyring = keyring
+        self._consensus = consensus.Consensus(
+            org=org,
+            chain=self._head.chain_id,
+            keyring=keyring,
+            verify=self._verify,
+            parameters=parameters,
+            sign_from=None if silence is None else silence.until,
+        )
+        self._reports = consensus.Reports(org, self._head.is_named)
         self._mempool = mempool.Mempool(check=self._check_transaction, renew=self._signed_anew)
         self._gossip = gossip.Gossip(org)
         self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
         self._heartbeat_at_ms: int | None = None
         self._committing: CommitBlock | None = None
         self._unsynced = False
+        self._held: consensus.Build | None = None
+        """An empty block that is not built yet: transactions may be on their way."""
+        self._listen_until_ms = 0
         self._work_told = False
         self._queue: deque[_Inner] = deque()
         self._effects: list[Effect] = []
@@ -173,10 +209,43 @@ class Replica:
         return self._consensus.kept
 
     @property
+    def silence(self) -> Silence | None:
+        """Below which height this member signs nothing; None while that is not known."""
+        return self._restraint.silence
+
+    @property
+    def silent_until(self) -> Height | None:
+        """The height from which on this member signs; None while it is not silent, or while that is not known."""
+        silent = self.silence is not None and self._restraint.is_silent(Height(self.height + 1))
+        return self.silence.until if silent and self.silence is not None else None
+
+    @property
+    def why_silent(self) -> str | None:
+        """Why this member signs nothing now, for its operator; None when it does sign."""
+        return self._restraint.why_silent(self.height, self._head.members)
+
+    @property
+    def recovery_refusal(self) -> str | None:
+        """Why `EndSilence` would not be followed now; None when it would."""
+        return self._restraint.recovery_refusal(self.height, tuple(self.tips.values()))
+
+    @property
+    def halt_at(self) -> Height | None:
+        """The height above which this member agrees on nothing."""
+        return self._restraint.halt_at
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether the last block is the one to halt at."""
+        return self._restraint.is_halted(self._head.height)
+
+    @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
-        heartbeat = None if self._work_told else self._heartbeat_at_ms
-        moments = (self._consensus.wake_at, self._gossip.wake_at, self._mempool.wake_at, heartbeat)
+        heartbeat = None if self._work_told or self.is_halted else self._heartbeat_at_ms
+        held = None if self._held is None else self._listen_until_ms
+        parts = (self._consensus, self._gossip, self._mempool, self._restraint, self._reports)
+        moments = (heartbeat, held, *(part.wake_at for part in parts))
         return min((moment for moment in moments if moment is not None), default=None)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
@@ -190,15 +259,18 @@ class Replica:
             case PeerSent(peer, message):
                 self._receive(peer, message)
             case LinkChanged(peer, up):
-                self._queue.append(gossip.Linked(peer, up))
-                if up:
-                    self._queue.append(consensus.PeerLinked(peer))
+                self._link(peer, up)
             case Submitted(transaction):
                 self._queue.append(mempool.Submitted(transaction))
             case Committed(height):
                 self._committed(height)
             case Tick():
                 self._tick()
+            case HaltAt(height):
+                self._halt(height)
+            case EndSilence():
+                if self.recovery_refusal is None:
+                    self._fall_silent(Silence(Height(self.height + 1), recovered_at=self.height))
             case _:
                 assert_never(input)
         self._drain()
@@ -207,7 +279,7 @@ class Replica:
             self._effects.append(SyncBlocks())
             self._begin_height()
             self._drain()
-        if self._committing is None and not self._work_told and self._has_work():
+        if self._committing is None and not self._work_told and not self.is_halted and self._has_work():
             self._work_told = True
             self._queue.append(consensus.WorkAvailable())
             self._drain()
@@ -219,16 +291,56 @@ class Replica:
         since_ms = max(0, self._now.wall_ms - self._head.time_ms)
         heartbeat_ms = self._head.parameters.heartbeat_ms
         self._heartbeat_at_ms = self._now.mono_ms + max(0, heartbeat_ms - since_ms)
-        entries: list[consensus.ConsensusMessage] = [decode(_MESSAGE, entry) for entry in self._vote_log]
-        self._vote_log = ()
         self._begin_height()
-        self._queue.append(consensus.Restored(tuple(entries)))
 
     def _begin_height(self) -> None:
         head = self._head
         self._unsynced = False
-        self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
+        if not self.is_halted:
+            self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
+            if self._vote_log:
+                entries = tuple(decode(_MESSAGE, entry) for entry in self._vote_log)
+                self._vote_log = ()
+                self._queue.append(consensus.Restored(entries))
         self._queue.append(gossip.Advanced(head.height, head.digest, head.base))
+        self._search(consensus.Advanced(head.height))
+
+    def _link(self, peer: OrgId, up: bool) -> None:
+        self._queue.append(gossip.Linked(peer, up))
+        self._search(consensus.Linked(peer, up))
+        if up:
+            self._listen_until_ms = self._now.mono_ms + LISTEN_MS
+            self._queue.append(consensus.PeerLinked(peer))
+
+    def _halt(self, height: Height | None) -> None:
+        """Raise, lower or end the halt. Never into a height that is being agreed on: its votes are given."""
+        if height is not None and height <= self._head.height and not self.is_halted:
+            return
+        was_halted = self.is_halted
+        self._restraint.halt_at = height
+        if was_halted and not self.is_halted:
+            self._work_told = False
+            self._begin_height()
+
+    def _search(self, input: consensus.RecoveryInput) -> None:
+        """Go on looking for the height from which on this member may sign, if it has lost its vote log."""
+        for effect in self._restraint.search(input, self._now):
+            match effect:
+                case consensus.Ask(peer, request):
+                    self._send(peer, request)
+                case consensus.FalseTip(peer, reason):
+                    self._effects.append(PeerFault(peer, reason))
+                case consensus.Concluded(until):
+                    self._fall_silent(Silence(until))
+                case _:
+                    assert_never(effect)
+
+    def _fall_silent(self, silence: Silence) -> None:
+        self._restraint.fall_silent(silence)
+        # Durable before the first signature that it allows.
+        self._effects.append(KeepSilent(silence))
+        self._work_told = False
+        self._queue.append(consensus.SignFrom(silence.until))
 
     def _committed(self, height: Height) -> None:
         commit, self._committing = self._committing, None
@@ -240,7 +352,9 @@ class Replica:
         rekeyed = frozenset(org for org, key in self._head.members.keys.items() if before.keys.get(org) != key)
         self._heartbeat_at_ms = self._now.mono_ms + self._head.parameters.heartbeat_ms
         self._work_told = False
+        self._held = None
         self._assembly.drop()
+        self._report()
         self._queue.append(gossip.Wanted((), ()))
         self._queue.append(mempool.Committed(block.transactions, block.header.time_ms, rekeyed))
         if commit.durable:
@@ -258,6 +372,13 @@ class Replica:
             self._queue.append(gossip.Tick())
         if _is_due(self._mempool.wake_at, now_ms):
             self._queue.append(mempool.Tick())
+        if _is_due(self._restraint.wake_at, now_ms):
+            self._search(consensus.AskAgain())
+        if _is_due(self._reports.wake_at, now_ms):
+            self._report()
+
+    def _report(self) -> None:
+        self._effects.extend(ReportEvidence(*proof) for proof in self._reports.take_due(self._now))
 
     def _has_work(self) -> bool:
         return len(self._mempool) > 0 or _is_due(self._heartbeat_at_ms, self._now.mono_ms)
@@ -290,15 +411,29 @@ class Replica:
                     self._assemble()
             case Heard():
                 self._effects.append(HeardFrom(peer, message))
+            case TipRequest():
+                self._serve_tip(peer, message)
+            case CertifiedTip():
+                self._search(consensus.Answered(peer, message))
+            case Statement():
+                self._queue.append(consensus.ToldOf(peer, message))
             case _:
                 assert_never(message)
 
     def _receive_consensus(self, peer: OrgId, message: consensus.ConsensusMessage) -> None:
-        if consensus.height_of(message) > self._head.height:
+        if consensus.height_of(message) >= self._head.height:
+            # One of the last height counts no more, but may contradict another.
             self._queue.append(consensus.Received(peer, message))
-        elif isinstance(message, RoundChange):
+        if consensus.height_of(message) <= self._head.height and isinstance(message, RoundChange):
             # Late votes are usual; a round change for a height that is over comes from who does not know that it is.
             self._send(peer, Tip(self._head.height, self._head.digest, self._head.base))
+
+    def _serve_tip(self, peer: OrgId, request: TipRequest) -> None:
+        head = self._head
+        if self._restraint.is_silent(Height(head.height + 1)):
+            # It may have forgotten how far it was; then its word would make another sign too early.
+            return
+        self._send(peer, CertifiedTip(request.nonce, head.height, head.digest, head.certificate))
 
     def _serve_blocks(self, peer: OrgId, request: BlocksRequest) -> None:
         blocks: list[CertifiedBlock] = []
@@ -351,6 +486,7 @@ class Replica:
 
     def _drain(self) -> None:
         """Run the parts until none has anything left to say to another."""
+        self._build_held()
         while self._queue:
             item = self._queue.popleft()
             if isinstance(item, consensus.Input):
@@ -367,16 +503,17 @@ class Replica:
     def _perform_consensus(self, effect: consensus.Effect) -> None:
         match effect:
             case consensus.PersistVotes(messages):
-                self._effects.append(AppendVotes(tuple(encode(message, _MESSAGE) for message in messages)))
+                entries = tuple(encode(message, _MESSAGE) for message in messages)
+                self._effects.append(AppendVotes(self._consensus.height, entries))
             case consensus.Broadcast(message):
                 data = encode(message, _MESSAGE)
                 others = (org for org in self._head.members.orgs if org != self._org)
                 self._effects.extend(Send(org, data) for org in others)
             case consensus.SendTo(peer, message):
                 self._send(peer, message)
-            case consensus.Build(height, round_):
-                built = self._head.build(self._mempool.candidates(height), self._now)
-                self._queue.append(consensus.Built(round_, built.block))
+            case consensus.Build():
+                self._held = effect
+                self._build_held()
             case consensus.ExecuteProposal(proposal):
                 self._begin_assembly(proposal)
             case consensus.ExecuteBlock(block):
@@ -386,8 +523,17 @@ class Replica:
                     self._commit(self._head.execute(block), certificate, durable=True)
             case consensus.PeerFault(peer, reason):
                 self._effects.append(PeerFault(peer, reason))
+            case consensus.Equivocated(first, second):
+                self._reports.add(first, second, self._head.members, self._now)
             case _:
                 assert_never(effect)
+
+    def _build_held(self) -> None:
+        if self._held is None or (len(self._mempool) == 0 and self._now.mono_ms < self._listen_until_ms):
+            return
+        wanted, self._held = self._held, None
+        built = self._head.build(self._mempool.candidates(wanted.height), self._now)
+        self._queue.append(consensus.Built(wanted.round, built.block))
 
     def _perform_gossip(self, effect: gossip.Effect) -> None:
         match effect:
@@ -452,8 +598,9 @@ class Replica:
         self._queue.append(consensus.Executed(block))
 
     def _apply(self, apply: gossip.Apply) -> None:
-        if self._committing is not None:
+        if self._committing is not None or self.is_halted:
             # Agreement was faster; the fetched block of this height is dropped when the own one is on disk.
+            # A halted member keeps it until the halt ends.
             return
         certified = apply.certified
         try:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from node.base.ports import Writes
-from node.base.types import CertifiedBlock, Digest, Heard, Height, OrgId, Receipt, Transaction
+from node.base.ports import Silence, Writes
+from node.base.types import CertifiedBlock, Digest, Heard, Height, OrgId, Receipt, Statement, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,34 @@ class Tick:
     """`wake_at` has come."""
 
 
-Input = Started | PeerSent | LinkChanged | Submitted | Committed | Tick
+@dataclass(frozen=True, slots=True)
+class HaltAt:
+    """The operator's word: no block above this height is agreed on or applied; None ends the halt."""
+
+    height: Height | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndSilence:
+    """The operator's word: sign from the next height on, though what was signed there is unknown."""
+
+
+Input = Started | PeerSent | LinkChanged | Submitted | Committed | Tick | HaltAt | EndSilence
 
 
 @dataclass(frozen=True, slots=True)
 class AppendVotes:
-    """Write these to the vote log and sync once, before any later effect."""
+    """Write these, all of this height, to the vote log and sync once, before any later effect."""
 
+    height: Height
     entries: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSilent:
+    """Write the silence into the vote log, synced, before any later effect."""
+
+    silence: Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +132,23 @@ class HeardFrom:
     heard: Heard
 
 
-Effect = AppendVotes | Send | CommitBlock | SyncBlocks | PeerFault | Admitted | Refused | HeardFrom
+@dataclass(frozen=True, slots=True)
+class ReportEvidence:
+    """Submit to the ledger, as this member, that somebody signed these two different statements."""
+
+    first: Statement
+    second: Statement
+
+
+Effect = (
+    AppendVotes
+    | KeepSilent
+    | Send
+    | CommitBlock
+    | SyncBlocks
+    | PeerFault
+    | Admitted
+    | Refused
+    | HeardFrom
+    | ReportEvidence
+)

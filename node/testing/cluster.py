@@ -186,7 +186,8 @@ class Cluster:
             lambda wiring: self._transport(member, wiring),
             EgressPolicy(),
         )
-        if not member.folder.votes.exists():
+        if not member.folder.root.exists():
+            # Once, as `lepton network install` does: a vote log that is lost later must not come back empty.
             make_private_folder(member.folder.root)
             FileVoteLog.create(member.folder.votes, node.chain)
         await node.open()

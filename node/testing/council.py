@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from node.base.ports import Signer
 from node.base.types import (
+    GENESIS_HEIGHT,
     HEADER_VERSION,
     ZERO_DIGEST,
     Block,
@@ -26,6 +27,7 @@ from node.base.types import (
     RoundChange,
     Signature,
     SignedBy,
+    Statement,
     Vote,
     VoteKind,
     proposal_signing_bytes,
@@ -37,7 +39,7 @@ from node.core import consensus
 from node.testing.signing import HashSigner, HeldSigners, verify_hash
 
 START = Instant(1_000, 1_750_000_000_000)
-Deliver = Callable[[OrgId, OrgId, consensus.ConsensusMessage], bool]
+Deliver = Callable[[OrgId, OrgId, consensus.ConsensusMessage | Statement], bool]
 
 
 class Forge:
@@ -115,7 +117,7 @@ class Forge:
         """The block with a quorum of prepares."""
         return PreparedBlock(block, self.certificate(block, round_, VoteKind.PREPARE))
 
-    def machine(self, org: OrgId, *held: Signer) -> consensus.Consensus:
+    def machine(self, org: OrgId, *held: Signer, sign_from: Height | None = GENESIS_HEIGHT) -> consensus.Consensus:
         """The machine of one member, not started; it holds its key in force, or these keys."""
         return consensus.Consensus(
             org=org,
@@ -123,6 +125,7 @@ class Forge:
             keyring=HeldSigners(held or (self.signers[org],)),
             verify=verify_hash,
             parameters=self.parameters,
+            sign_from=sign_from,
         )
 
     def start_height(self) -> consensus.StartHeight:
@@ -148,6 +151,7 @@ class Council:
         self.decided: dict[OrgId, consensus.Decide] = {}
         self.sent: list[tuple[OrgId, consensus.ConsensusMessage]] = []
         self.faults: list[consensus.PeerFault] = []
+        self.proofs: dict[OrgId, list[consensus.Equivocated]] = {}
         self._blocks: dict[Digest, Block] = {}
         self._inputs: deque[tuple[OrgId, consensus.Input]] = deque()
         for org in self.forge.orgs:
@@ -204,6 +208,10 @@ class Council:
                     if peer != org:
                         self._post(org, peer, message)
             case consensus.SendTo(peer, message):
+                if isinstance(message, Statement):
+                    if self.deliver(org, peer, message):
+                        self._inputs.append((peer, consensus.ToldOf(org, message)))
+                    return
                 self.sent.append((org, message))
                 self._post(org, peer, message)
             case consensus.Build(_, round_):
@@ -219,6 +227,8 @@ class Council:
                 self.decided[org] = effect
             case consensus.PeerFault():
                 self.faults.append(effect)
+            case consensus.Equivocated():
+                self.proofs.setdefault(org, []).append(effect)
 
     def _post(self, sender: OrgId, receiver: OrgId, message: consensus.ConsensusMessage) -> None:
         if self.deliver(sender, receiver, message):

@@ -52,12 +52,15 @@ from node.base.types.messages import (
     BlocksResponse,
     BodiesRequest,
     BodiesResponse,
+    CertifiedTip,
     Heard,
     PeerMessage,
     Tip,
+    TipRequest,
 )
 from node.base.types.names import (
     FIRST_HEIGHT,
+    GENESIS_HEIGHT,
     ZERO_DIGEST,
     Digest,
     Height,
@@ -72,6 +75,7 @@ from node.base.types.statements import Statement, statement_of, statement_signin
 
 __all__ = [
     "FIRST_HEIGHT",
+    "GENESIS_HEIGHT",
     "HEADER_VERSION",
     "NONCE_WINDOW",
     "TLS_DOMAIN",
@@ -87,6 +91,7 @@ __all__ = [
     "Certificate",
     "CertifiedBlock",
     "CertifiedHeader",
+    "CertifiedTip",
     "Digest",
     "Event",
     "Genesis",
@@ -109,6 +114,7 @@ __all__ = [
     "SignedBy",
     "Statement",
     "Tip",
+    "TipRequest",
     "Transaction",
     "TransactionBody",
     "Vote",

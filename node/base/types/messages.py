@@ -5,10 +5,11 @@ Bulk (leaves, models, statistics) goes as requests and chunks on a connection of
 
 from dataclasses import dataclass
 
-from node.base.types.agreement import RoundChange, Vote
+from node.base.types.agreement import Certificate, RoundChange, Vote
 from node.base.types.ledger import Transaction
 from node.base.types.names import FIRST_HEIGHT, Digest, Height
 from node.base.types.proposals import CertifiedBlock, PreparedBlock, Proposal
+from node.base.types.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,24 @@ class Heard:
     """For people: `epoch 3 of 5, loss 0.412`."""
 
 
+@dataclass(frozen=True, slots=True)
+class TipRequest:
+    """Asks how far the answerer is, by a member whose vote log is missing."""
+
+    nonce: Digest
+    """New at each start: an answer to an earlier one must not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedTip:
+    """The answer to a `TipRequest`: the answerer's last block, and the commits that made it final; at height 0 none."""
+
+    nonce: Digest
+    height: Height
+    head: Digest
+    certificate: Certificate | None
+
+
 PeerMessage = (
     Proposal
     | Vote
@@ -74,5 +93,8 @@ PeerMessage = (
     | BodiesResponse
     | Heard
     | PreparedBlock
+    | TipRequest
+    | CertifiedTip
+    | Statement
 )
 """Everything that can stand in a control frame. The order is the wire's: append only."""

@@ -22,6 +22,7 @@ Height = NewType("Height", int)
 
 FIRST_HEIGHT = Height(1)
 ZERO_DIGEST = Digest(bytes(32))
+GENESIS_HEIGHT = Height(0)
 
 _ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 

@@ -26,6 +26,8 @@ class Agreement:
         """Whether a quorum is in this round or a later one, this member counted; nobody waits for that in round 0."""
         self.waits = 0
         """How often the time-out of this round passed without that."""
+        self.contradicted: set[OrgId] = set()
+        """Who was told, in this round, that its proposal is not the one that this member follows."""
         self.proposal: Proposal | None = None
         """The round's, once accepted; set together with `proposed`."""
         self.proposed: Digest | None = None

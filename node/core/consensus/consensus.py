@@ -25,6 +25,7 @@ from node.base.types import (
     Vote,
     VoteKind,
     header_digest,
+    statement_of,
     vote_signing_bytes,
 )
 from node.core.consensus.agreement import Agreement
@@ -33,6 +34,7 @@ from node.core.consensus.effects import (
     Build,
     Decide,
     Effect,
+    Equivocated,
     ExecuteBlock,
     ExecuteProposal,
     PeerFault,
@@ -48,8 +50,10 @@ from node.core.consensus.inputs import (
     PeerLinked,
     Received,
     Restored,
+    SignFrom,
     StartHeight,
     Tick,
+    ToldOf,
     WorkAvailable,
     height_of,
 )
@@ -62,6 +66,7 @@ from node.core.consensus.justification import (
 )
 from node.core.consensus.pen import Pen, Signed
 from node.core.consensus.standing import Standing, standing
+from node.core.consensus.witness import Proof, Witness
 
 ROUND_MAX = 1 << 32
 """Rounds above are refused: no honest member comes there, and a round above it still fits every field."""
@@ -72,15 +77,28 @@ class Consensus:
     """Agrees on one block after the other. `step` is synchronous and deterministic; memory is bounded per member."""
 
     def __init__(
-        self, *, org: OrgId, chain: Digest, keyring: Keyring, verify: Verifier, parameters: Parameters
+        self,
+        *,
+        org: OrgId,
+        chain: Digest,
+        keyring: Keyring,
+        verify: Verifier,
+        parameters: Parameters,
+        sign_from: Height | None,
     ) -> None:
-        """At each height the key counts that the member set names; `keyring` finds its signer."""
+        """At each height the key counts that the member set names; `keyring` finds its signer.
+
+        Below `sign_from` nothing is signed, and nothing at all while it is None: what was signed there is unknown.
+        """
         self._org = org
         self._chain = chain
         self._keyring = keyring
         self._verify = verify
         self._parameters = parameters
+        self._sign_from = sign_from
+        self._witness = Witness(org, chain, verify)
         self._at: Agreement | None = None
+        self._restored: tuple[ConsensusMessage, ...] = ()
         self._early: dict[tuple[OrgId, str], ConsensusMessage] = {}
         self._effects: list[Effect] = []
         self._now = Instant(0, 0)
@@ -109,7 +127,8 @@ class Consensus:
     def kept(self) -> int:
         """How many messages are kept; bounded by a small multiple of the members, whatever they send."""
         at = self._agreement
-        return len(self._early) + len(at.prepares) + len(at.commits) + len(at.round_changes) + len(at.evidence)
+        books = len(at.prepares) + len(at.commits) + len(at.round_changes) + len(at.evidence)
+        return len(self._early) + books + len(self._witness)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what must happen, in this order."""
@@ -119,12 +138,18 @@ class Consensus:
             case StartHeight():
                 self._start(input)
             case Restored(messages):
-                self._restore(messages)
+                self._restored = messages
+                self._restore()
             case Received(peer, message):
                 self._receive(peer, message)
             case Overtaken():
                 self._agreement.decided = True
                 self._agreement.deadline_ms = None
+            case ToldOf(_, statement):
+                self._prove(self._witness.hear_of(statement))
+            case SignFrom(height):
+                self._sign_from = height
+                self._rejoin()
             case WorkAvailable():
                 self._on_work()
             case Built(round_, block):
@@ -152,7 +177,9 @@ class Consensus:
 
     @property
     def _is_voter(self) -> bool:
-        """Whether this member is in the set that votes and holds the key in force; otherwise it only listens."""
+        """Whether this member votes at this height: in the set, with its key in force, not silent; else it listens."""
+        if self._sign_from is None or self.height < self._sign_from:
+            return False
         return self._agreement.pen.can_sign
 
     def _start(self, start: StartHeight) -> None:
@@ -161,14 +188,17 @@ class Consensus:
         key = start.members.keys.get(self._org)
         signer = None if key is None else self._keyring.signer(key)
         self._at = Agreement(context, Pen(self._org, self._chain, signer, start.height))
+        self._witness.begin(start.height, start.members)
+        self._restore()
         early, self._early = self._early, {}
         for (peer, _), message in early.items():
             self._receive(peer, message)
 
-    def _restore(self, messages: tuple[ConsensusMessage, ...]) -> None:
+    def _restore(self) -> None:
         at = self._agreement
-        # The log is emptied after the block is on disk; a crash between leaves entries of a height that is over.
-        mine = [message for message in messages if height_of(message) == at.context.height]
+        # A log may still hold what a height that is over left, and already what a height ahead of this ledger needs.
+        mine = [message for message in self._restored if height_of(message) == at.context.height]
+        self._restored = tuple(message for message in self._restored if height_of(message) > at.context.height)
         for message in mine:
             if isinstance(message, PreparedBlock):
                 at.lock = message
@@ -185,6 +215,14 @@ class Consensus:
         for message in mine:
             if not isinstance(message, PreparedBlock):
                 self._receive(self._org, message)
+
+    def _rejoin(self) -> None:
+        """The silence is over, perhaps in the middle of a height that the others agree on."""
+        if self._at is None or self._at.decided or not self._is_voter:
+            return
+        if len(self._at.active) > self._members.faults_max:
+            self._start_timer()
+        self._advance()
 
     def _resend(self, peer: OrgId) -> None:
         if self._at is None or self._at.decided or peer not in self._members.keys:
@@ -275,9 +313,7 @@ class Consensus:
             kind = message.kind.name if isinstance(message, Vote) else type(message).__name__
             self._early[peer, kind] = message
             return
-        if self._at is None or height != self.height or self._at.decided:
-            return
-        if peer not in self._members.keys:
+        if self._at is None or height > self.height:
             return
         if not isinstance(message, PreparedBlock) and message.org != peer:
             self._fault(peer, f"sent a message of {message.org} as its own")
@@ -285,6 +321,10 @@ class Consensus:
         round_ = message.certificate.round if isinstance(message, PreparedBlock) else message.round
         if not 0 <= round_ <= ROUND_MAX:
             self._fault(peer, f"speaks of round {round_}")
+            return
+        if not isinstance(message, PreparedBlock):
+            self._prove(self._witness.hear(statement_of(message)))
+        if height < self.height or self._at.decided or peer not in self._members.keys:
             return
         match message:
             case Proposal():
@@ -316,6 +356,10 @@ class Consensus:
         if reason is not None:
             self._fault(proposal.org, f"its proposal for round {proposal.round} {reason}")
             return
+        for change in proposal.round_changes:
+            self._prove(self._witness.hear(statement_of(change)))
+        if proposal.prepared is not None:
+            self._prove(*self._witness.hear_certificate(VoteKind.PREPARE, proposal.prepared))
         if proposal.round > at.round:
             self._enter(proposal.round)
         for change in proposal.round_changes:
@@ -347,7 +391,21 @@ class Consensus:
             return
         book.add(vote)
         self._heard(vote.org, vote.round)
+        self._contradict(vote)
         self._advance()
+
+    def _contradict(self, vote: Vote) -> None:
+        """Whoever prepares another block was told otherwise by the proposer: show it what was proposed here."""
+        at = self._agreement
+        if at.proposal is None or vote.round != at.round or vote.block == at.proposed:
+            return
+        if vote.org in at.contradicted or vote.org in (at.proposal.org, self._org):
+            return
+        at.contradicted.add(vote.org)
+        self._effects.append(SendTo(vote.org, statement_of(at.proposal)))
+
+    def _prove(self, *proofs: Proof | None) -> None:
+        self._effects.extend(Equivocated(*proof) for proof in proofs if proof is not None)
 
     def _on_round_change(self, message: RoundChange) -> None:
         at = self._agreement
@@ -375,6 +433,7 @@ class Consensus:
         if reason is not None:
             self._fault(peer, f"its prepared block {reason}")
             return
+        self._prove(*self._witness.hear_certificate(VoteKind.PREPARE, message.certificate))
         at.keep_evidence(message)
         self._try_propose()
 
@@ -384,6 +443,7 @@ class Consensus:
         at = self._agreement
         at.round = round_
         at.proposal = at.proposed = None
+        at.contradicted.clear()
         at.building_round = None
         at.pen.move_to(round_)
         at.deadline_ms = self._now.mono_ms + self._timeout_ms(round_) if self._is_voter else None
@@ -464,6 +524,9 @@ class Consensus:
         at = self._agreement
         if at.decided or block.header.height != at.context.height:
             return
+        if block.last_certificate is not None:
+            # Execution has checked it, for the set that signed the parent.
+            self._prove(*self._witness.hear_certificate(VoteKind.COMMIT, block.last_certificate))
         at.keep_executed(block)
         self._advance()
         if not at.decided:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from node.base.types import Block, Certificate, Height, OrgId, Proposal
+from node.base.types import Block, Certificate, Height, OrgId, Proposal, Statement
 from node.core.consensus.inputs import ConsensusMessage
 
 
@@ -25,7 +25,7 @@ class SendTo:
     """Send to one member."""
 
     peer: OrgId
-    message: ConsensusMessage
+    message: ConsensusMessage | Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +66,12 @@ class PeerFault:
     reason: str
 
 
-Effect = PersistVotes | Broadcast | SendTo | Build | ExecuteProposal | ExecuteBlock | Decide | PeerFault
+@dataclass(frozen=True, slots=True)
+class Equivocated:
+    """A member signed two different statements of one kind, height and round; both signatures hold."""
+
+    first: Statement
+    second: Statement
+
+
+Effect = PersistVotes | Broadcast | SendTo | Build | ExecuteProposal | ExecuteBlock | Decide | PeerFault | Equivocated

@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from typing import assert_never
 
-from node.base.types import Block, Digest, Height, MemberSet, OrgId, PreparedBlock, Proposal, RoundChange, Vote
+from node.base.types import (
+    Block,
+    Digest,
+    Height,
+    MemberSet,
+    OrgId,
+    PreparedBlock,
+    Proposal,
+    RoundChange,
+    Statement,
+    Vote,
+)
 
 ConsensusMessage = Proposal | Vote | RoundChange | PreparedBlock
 """What members send each other to agree, and what the vote log keeps."""
@@ -21,7 +32,10 @@ class StartHeight:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What this member wrote into its vote log, in that order; given once, right after the first `StartHeight`."""
+    """What this member wrote into its vote log for one height, in that order; given once, after a `StartHeight`.
+
+    Of a later height, it is kept until that one begins: the ledger is older than the log.
+    """
 
     messages: tuple[ConsensusMessage, ...]
 
@@ -37,6 +51,21 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class Overtaken:
     """This height is final without this machine: until the next `StartHeight` it says nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldOf:
+    """A peer passes on what another member signed, because it heard of something else."""
+
+    peer: OrgId
+    statement: Statement
+
+
+@dataclass(frozen=True, slots=True)
+class SignFrom:
+    """This member signs from this height on: its silence has an end."""
+
+    height: Height
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +100,19 @@ class Tick:
     """`wake_at` has come."""
 
 
-Input = StartHeight | Restored | Received | Overtaken | WorkAvailable | Built | Executed | PeerLinked | Tick
+Input = (
+    StartHeight
+    | Restored
+    | Received
+    | ToldOf
+    | SignFrom
+    | Overtaken
+    | WorkAvailable
+    | Built
+    | Executed
+    | PeerLinked
+    | Tick
+)
 
 
 def height_of(message: ConsensusMessage) -> Height:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from node.edge.storage.errors import FileDamaged, FileMissing
@@ -19,18 +20,30 @@ def make_private_folder(folder: Path) -> None:
 
 def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
     """Replace `path` by `content`, synced with its folder. Raises `OSError`; then the old file still stands."""
+    os.close(replace_atomically(path, content, mode=mode))
+
+
+def replace_atomically(
+    path: Path, content: bytes, *, mode: int, prepare: Callable[[Path, int], None] | None = None
+) -> int:
+    """As `write_atomically`; returns the open descriptor, on which `prepare` was called before it had its name."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+        os.fchmod(descriptor, mode)
+        if prepare is not None:
+            prepare(draft, descriptor)
+        with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        os.fsync(descriptor)
         draft.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        os.close(descriptor)
+        raise
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    return descriptor
 
 
 def write_once(path: Path, content: bytes, *, mode: int) -> None:

@@ -1,10 +1,15 @@
 """The vote log: what this member signed for heights that are not final, on disk before it is sent.
 
-The file is a head (a tag and the chain's id), then one frame per `append`: a mark, the length and the CRC-32 of
-what follows, and the entries. A frame is synced before `append` returns, so only the last one can be torn, and what
-it held was never sent: it is dropped. Damage before that is an error, because votes that were sent are missing.
+The file is a head (a tag and the chain's id), a frame with the member's `Silence`, then one frame per `append`. A frame
+is a mark, the length and the CRC-32 of what follows, and the content. It is synced before `append` returns, so only
+the last one can be torn, and what it held was never sent: it is dropped. Damage before that is an error, because votes
+that were sent are missing.
 
-The open file is locked: two daemons on one folder would sign twice.
+Frames of final heights stay until the file is large: that costs no sync, and the log always tells up to which height
+this member signed, also when its ledger is lost. The file is then written anew beside the old one and renamed.
+
+The open file is locked: two daemons on one folder would sign twice. A log that is not there is opened all the same: its
+silence is None, nothing can be appended, and `keep_silent` makes it.
 """
 
 import asyncio
@@ -14,36 +19,64 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
 from node.base.codec import DecodeError, decode, encode
-from node.base.types import Digest
-from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing, cannot_write
-from node.edge.storage.files import PRIVATE_MODE, write_atomically
+from node.base.ports import Silence
+from node.base.types import GENESIS_HEIGHT, Digest, Height
+from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, cannot_write
+from node.edge.storage.files import PRIVATE_MODE, replace_atomically, write_atomically
 
-_TAG = b"lepton votes 1\n"
+_TAG = b"lepton votes 2\n"
 _HEAD_BYTES = len(_TAG) + 32
 _MARK = b"\xf5vl\n"
 _FRAME = struct.Struct(">4sII")
+COMPACT_BYTES = 4 << 20
+"""Above this size the file is written anew when a height is final."""
+_NO_FILE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """What one `append` wrote."""
 
+    height: Height
     entries: tuple[bytes, ...]
+
+
+@dataclass(slots=True)
+class _Content:
+    """What stands in the file: the silence, and the batches of the highest height."""
+
+    silence: Silence | None = None
+    height: Height = GENESIS_HEIGHT
+    """The highest height of which something was signed; 0 for none."""
+    start: int = 0
+    """Where the frames of that height begin."""
+    size: int = 0
+    """Where the last whole frame ends."""
+    entries: list[bytes] = field(default_factory=list)
+    """Those of the highest height."""
+
+    def take(self, batch: _Batch, end: int) -> None:
+        """Go on with a batch whose frame ends there."""
+        if batch.height > self.height:
+            self.height, self.start, self.entries = batch.height, self.size, []
+        self.entries.extend(batch.entries)
+        self.size = end
 
 
 class FileVoteLog:
     """Implements the port `VoteLog`. Made by `open`."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, entries: list[bytes]) -> None:
+    def __init__(self, path: Path, chain: Digest, descriptor: int, content: _Content) -> None:
         self._path = path
+        self._chain = chain
         self._descriptor = descriptor
-        self._size = size
-        self._entries = entries
+        self._content = content
+        self._entries = content.entries
         # A thread of its own: in the loop's pool a vote would wait behind bulk work.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vote-log")
         self._broken = False
@@ -53,79 +86,100 @@ class FileVoteLog:
         """Make an empty log. Raises `StoreError` where there is one: a log that is replaced forgets what was signed."""
         if path.exists():
             raise StoreError(f"{path} is there already: a vote log is made once, when the member joins the chain")
-        write_atomically(path, _TAG + chain, mode=PRIVATE_MODE)
+        write_atomically(path, _head(chain, Silence()), mode=PRIVATE_MODE)
 
     @classmethod
     def open(cls, path: Path, chain: Digest) -> Self:
-        """Read and lock the log.
+        """Read and lock the log; one that is missing has no silence yet.
 
-        Raises `StoreMissing`, `StoreBusy`, `StoreForeign` for another chain's, and `StoreDamaged`.
+        Raises `StoreBusy`, `StoreForeign` for another chain's, and `StoreDamaged`.
         """
         try:
             descriptor = os.open(path, os.O_RDWR)
-        except FileNotFoundError as error:
-            raise StoreMissing(
-                f"the vote log {path} is missing: without it this member may sign twice; "
-                "put the file back; a copy of any older moment is no help"
-            ) from error
+        except FileNotFoundError:
+            return cls(path, chain, _NO_FILE, _Content())
         try:
             _lock(path, descriptor)
-            content = _read(path, descriptor, chain)
-            entries, size = _frames(path, content)
+            content = _parse(path, _read(path, descriptor, chain))
             # A torn frame would make the next one look like damage.
-            os.ftruncate(descriptor, size)
-            log = cls(path, descriptor, size, entries)
-            descriptor = -1
+            os.ftruncate(descriptor, content.size)
+            log = cls(path, chain, descriptor, content)
+            descriptor = _NO_FILE
             return log
         finally:
-            if descriptor >= 0:
+            if descriptor != _NO_FILE:
                 os.close(descriptor)
 
+    @property
+    def silence(self) -> Silence | None:
+        """Below which height nothing may be signed; None while the log is missing."""
+        kept = self._content.silence
+        # With an older ledger beside the log, lower heights were signed, and what was signed there is forgotten.
+        return None if kept is None else replace(kept, until=max(kept.until, self._content.height))
+
     def entries(self) -> list[bytes]:
-        """What was in the log when it was opened, in the order of writing."""
+        """What was in the log for the highest height when it was opened, in the order of writing."""
         return list(self._entries)
 
-    async def append(self, entries: Sequence[bytes]) -> None:
+    async def append(self, height: Height, entries: Sequence[bytes]) -> None:
         """Write the entries and sync once. Raises `StoreError`; then none of them may be sent."""
-        batch = encode(_Batch(tuple(entries)))
-        frame = _FRAME.pack(_MARK, len(batch), zlib.crc32(batch)) + batch
-        await self._in_thread(lambda: self._append(frame))
+        assert self._content.silence is not None, "a member whose vote log is missing signs nothing"
+        batch = _Batch(height, tuple(entries))
+        await self._in_thread(lambda: self._append(batch))
 
-    async def forget(self) -> None:
-        """Drop everything: the height is final. Raises `StoreError`."""
-        await self._in_thread(self._forget)
+    async def forget(self, height: Height) -> None:
+        """The height is final: what was signed up to it may go. Raises `StoreError`."""
+        content = self._content
+        if content.silence is not None and content.height <= height and content.size > COMPACT_BYTES:
+            await self.keep_silent(replace(content.silence, until=max(content.silence.until, Height(height + 1))))
+
+    async def keep_silent(self, silence: Silence) -> None:
+        """Write the log anew with this silence, synced; what was signed at or above it stays. Raises `StoreError`."""
+        await self._in_thread(lambda: self._replace(silence))
 
     async def close(self) -> None:
         """Close and unlock the file, after what is being written."""
-        await self._in_thread(lambda: os.close(self._descriptor))
+        await self._in_thread(self._close)
         self._thread.shutdown()
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         """Run `work` after all that was given before; a cancelled caller does not stop it midway."""
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
-    def _append(self, frame: bytes) -> None:
+    def _append(self, batch: _Batch) -> None:
         if self._broken:
             raise StoreError(f"an earlier write to {self._path} failed: restart the member when the disk is well")
+        frame, size = _frame(encode(batch)), self._content.size
         try:
             done = 0
             while done < len(frame):
-                done += os.pwrite(self._descriptor, frame[done:], self._size + done)
+                done += os.pwrite(self._descriptor, frame[done:], size + done)
             os.fsync(self._descriptor)
         except OSError as error:
             # After a failed sync nobody knows what is on the disk; only reading the file anew tells.
             self._broken = True
             raise cannot_write(self._path, error) from error
-        self._size += len(frame)
+        # Those of this run are not read again.
+        self._content.take(replace(batch, entries=()), size + len(frame))
 
-    def _forget(self) -> None:
+    def _replace(self, silence: Silence) -> None:
+        old, head = self._content, _head(self._chain, silence)
+        kept = b""
+        if self._descriptor != _NO_FILE and old.height >= silence.until:
+            kept = os.pread(self._descriptor, old.size - old.start, old.start)
         try:
-            os.ftruncate(self._descriptor, _HEAD_BYTES)
-            # Unsynced, a crash could leave the next frame torn in front of old ones, which would look like damage.
-            os.fsync(self._descriptor)
+            # Locked before it has its name: at no moment may another daemon open it.
+            descriptor = replace_atomically(self._path, head + kept, mode=PRIVATE_MODE, prepare=_lock)
         except OSError as error:
             raise cannot_write(self._path, error) from error
-        self._size = _HEAD_BYTES
+        self._close()
+        self._descriptor = descriptor
+        height = old.height if kept else Height(0)
+        self._content = _Content(silence, height, len(head), len(head) + len(kept))
+
+    def _close(self) -> None:
+        if self._descriptor != _NO_FILE:
+            os.close(self._descriptor)
 
 
 def _lock(path: Path, descriptor: int) -> None:
@@ -146,22 +200,32 @@ def _read(path: Path, descriptor: int, chain: Digest) -> bytes:
     return content
 
 
-def _frames(path: Path, content: bytes) -> tuple[list[bytes], int]:
-    """The entries, and where the last whole frame ends. Raises `StoreDamaged`."""
-    entries: list[bytes] = []
-    at = _HEAD_BYTES
-    while (batch := _frame_at(content, at)) is not None:
-        try:
-            entries.extend(decode(_Batch, batch).entries)
-        except DecodeError as error:
-            raise StoreDamaged(f"{path} has a frame that no vote log writes: {_ADVICE}") from error
-        at += _FRAME.size + len(batch)
-    later = content.find(_MARK, at)
+def _head(chain: Digest, silence: Silence) -> bytes:
+    return _TAG + chain + _frame(encode(silence))
+
+
+def _frame(content: bytes) -> bytes:
+    return _FRAME.pack(_MARK, len(content), zlib.crc32(content)) + content
+
+
+def _parse(path: Path, data: bytes) -> _Content:
+    """What the file says. Raises `StoreDamaged`."""
+    first = _frame_at(data, _HEAD_BYTES)
+    if first is None:
+        raise StoreDamaged(f"{path} is damaged at its head: {_ADVICE}")
+    try:
+        at = _HEAD_BYTES + _FRAME.size + len(first)
+        content = _Content(decode(Silence, first), Height(0), at, at)
+        while (batch := _frame_at(data, content.size)) is not None:
+            content.take(decode(_Batch, batch), content.size + _FRAME.size + len(batch))
+    except DecodeError as error:
+        raise StoreDamaged(f"{path} has a frame that no vote log writes: {_ADVICE}") from error
+    later = data.find(_MARK, content.size)
     while later >= 0:
-        if later > at and _frame_at(content, later) is not None:
-            raise StoreDamaged(f"{path} is damaged at byte {at}, before votes that are whole: {_ADVICE}")
-        later = content.find(_MARK, later + 1)
-    return entries, at
+        if later > content.size and _frame_at(data, later) is not None:
+            raise StoreDamaged(f"{path} is damaged at byte {content.size}, before votes that are whole: {_ADVICE}")
+        later = data.find(_MARK, later + 1)
+    return content
 
 
 def _frame_at(content: bytes, at: int) -> bytes | None:
@@ -176,4 +240,4 @@ def _frame_at(content: bytes, at: int) -> bytes | None:
     return batch if zlib.crc32(batch) == checksum else None
 
 
-_ADVICE = "restore it from the disk's backup of this very moment; a copy of an older moment may let it sign twice"
+_ADVICE = "move the file away and start the member: it then stays silent until it is safe to vote"

@@ -2,15 +2,15 @@
 
 Implements the reading ports. What a crash leaves follows the promises of the ports and not those of one file system:
 a commit is whole or not there; of an append to the vote log that a crash interrupts any first part of its entries is
-there; `forget` is not synced, so that a crash before the next append may undo it; of the commits that are not durable
-yet, a crash takes some of the last.
+there; of the commits that are not durable yet, a crash takes some of the last. A wipe takes the vote log, or all.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
-from node.base.ports import TransactionRecord, Writes
-from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Genesis, Height, Receipt
+from node.base.ports import Silence, TransactionRecord, Writes
+from node.base.types import GENESIS_HEIGHT, CertifiedBlock, CertifiedHeader, Digest, Genesis, Height, Receipt
 from node.ledger.genesis import genesis_writes
 from node.ledger.memory import MemoryState
 
@@ -19,10 +19,16 @@ class Disk:
     """Implements `ChainReader`; `state` implements `StateReader`."""
 
     def __init__(self, genesis: Genesis) -> None:
-        self.state = MemoryState()
-        self.state.apply(genesis_writes(genesis))
+        self._genesis = genesis
         self.votes: list[bytes] = []
-        self._forgotten: list[bytes] = []
+        """Entries of the highest height that was signed."""
+        self._signed = GENESIS_HEIGHT
+        self._silence: Silence | None = Silence()
+        self._begin()
+
+    def _begin(self) -> None:
+        self.state = MemoryState()
+        self.state.apply(genesis_writes(self._genesis))
         self._blocks: list[CertifiedBlock] = []
         self._receipts: list[tuple[Receipt, ...]] = []
         self._undo: list[Writes] = []
@@ -79,21 +85,29 @@ class Disk:
         """Make all commits durable."""
         self._undo = []
 
-    def append(self, entries: Sequence[bytes]) -> None:
-        """Write and sync entries of the vote log; what was forgotten before is now gone for good."""
-        self._forgotten = []
+    @property
+    def silence(self) -> Silence | None:
+        """As the port `VoteLog` says; None when the vote log was wiped."""
+        kept = self._silence
+        return None if kept is None else replace(kept, until=max(kept.until, self._signed))
+
+    def append(self, height: Height, entries: Sequence[bytes]) -> None:
+        """Write and sync entries of the vote log."""
+        assert self._silence is not None, "a member whose vote log is missing signs nothing"
+        assert height >= self._signed, "heights never go down"
+        if height > self._signed:
+            self._signed, self.votes = height, []
         self.votes.extend(entries)
 
-    def forget(self) -> None:
-        """Drop the vote log, for now without a sync."""
-        self._forgotten, self.votes = [*self._forgotten, *self.votes], []
+    def keep_silent(self, silence: Silence) -> None:
+        """Write the silence; entries of heights from its end on stay."""
+        self._silence = silence
+        if self._signed < silence.until:
+            self._signed, self.votes = GENESIS_HEIGHT, []
 
     def crash(self, rng: Random) -> bool:
         """The power goes: what was not synced may or may not have happened. Whether something of it was lost."""
-        lost = bool(self._forgotten) and rng.random() < 0.5
-        if lost:
-            self.votes = self._forgotten + self.votes
-        self._forgotten = []
+        lost = False
         for _ in range(rng.randint(0, len(self._undo))):
             lost = True
             self.state.apply(self._undo.pop())
@@ -102,3 +116,12 @@ class Disk:
                 del self._places[receipt.transaction]
         self._undo = []
         return lost
+
+    def wipe_votes(self) -> None:
+        """The vote log is lost."""
+        self._silence, self._signed, self.votes = None, GENESIS_HEIGHT, []
+
+    def wipe(self) -> None:
+        """Everything but keys, card and genesis is lost."""
+        self.wipe_votes()
+        self._begin()

@@ -6,7 +6,7 @@ A name is read from the first bytes of a message, because every effect of every 
 from typing import get_args
 
 from node.base.types import PeerMessage, Vote, VoteKind
-from node.engine.replica import AppendVotes, CommitBlock, Effect, Send, SyncBlocks
+from node.engine.replica import AppendVotes, CommitBlock, Effect, KeepSilent, Send, SyncBlocks
 
 _NAMES: tuple[str, ...] = tuple(kind.__name__ for kind in get_args(PeerMessage))
 _VOTE = _NAMES.index(Vote.__name__)
@@ -28,7 +28,7 @@ def name_message(data: bytes) -> str:
 def name_effect(effect: Effect) -> str | None:
     """`log Prepare`, `send Commit`, `write block`; None for what only tells somebody something."""
     match effect:
-        case AppendVotes(entries):
+        case AppendVotes(_, entries):
             return "log " + "+".join(name_message(entry) for entry in entries)
         case Send(_, message):
             return "send " + name_message(message)
@@ -36,6 +36,8 @@ def name_effect(effect: Effect) -> str | None:
             return "write block" if effect.durable else "write block unsynced"
         case SyncBlocks():
             return "sync blocks"
+        case KeepSilent():
+            return "log silence"
         case _:
             return None
 

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from node.base.types import Instant, OrgId, Tip
+from node.base.types import Digest, Height, Instant, OrgId, Statement, Tip
 from node.engine.replica import (
     AppendVotes,
     CommitBlock,
     Committed,
     Effect,
     Input,
+    KeepSilent,
     PeerFault,
     PeerSent,
     Replica,
+    ReportEvidence,
     Send,
     Started,
     SyncBlocks,
@@ -54,6 +56,10 @@ class Surroundings(Protocol):
 
     def settled(self, slot: OrgId) -> None:
         """The member has done what it can do now."""
+        ...
+
+    def report(self, slot: OrgId, first: Statement, second: Statement) -> None:
+        """The member wants this evidence on the ledger."""
         ...
 
     def crashed(self, slot: OrgId, done: str, next_: str) -> None:
@@ -93,6 +99,8 @@ class Member:
         self.effects_done = 0
         self.faults_seen: list[PeerFault] = []
         self.starts = 0
+        self.halt_at: Height | None = None
+        """What the operator wrote into the folder, read at the start."""
         self._mono_start_ms = 0
         self._founded = founded
         self._checkers = checkers
@@ -158,6 +166,9 @@ class Member:
             state=self.disk.state,
             chain=self.disk,
             vote_log=list(self.disk.votes),
+            silence=self.disk.silence,
+            nonce=Digest(self._rng.randbytes(32)),
+            halt_at=self.halt_at,
         )
         self.feed(Started())
 
@@ -222,7 +233,7 @@ class Member:
             if self._rng.random() < 0.5:
                 self._tear(effect)
             self._die(name)
-        elif self.disk_ms and isinstance(effect, AppendVotes | CommitBlock | SyncBlocks):
+        elif self.disk_ms and isinstance(effect, AppendVotes | KeepSilent | CommitBlock | SyncBlocks):
             self._busy = True
             starts = self.starts
             self._around.at(self._rng.randint(1, self.disk_ms), lambda: self._written(starts))
@@ -243,15 +254,17 @@ class Member:
         self.effects_done += 1
         self._done = name or self._done
         match effect:
-            case AppendVotes(entries):
-                self._append(entries)
+            case AppendVotes(height, entries):
+                self._append(height, entries)
+            case KeepSilent(silence):
+                self.disk.keep_silent(silence)
+            case ReportEvidence(first, second):
+                self._around.report(self.slot, first, second)
             case Send(peer, message):
                 self._checkers.sent(self.org, message)
                 self._around.send(self.slot, peer, message)
             case CommitBlock():
                 self._commit(effect)
-                if effect.durable:
-                    self.disk.forget()
                 self._committed = Committed(effect.certified.block.header.height)
             case SyncBlocks():
                 self.disk.sync()
@@ -263,9 +276,9 @@ class Member:
         if not self._effects and self._committed is None and self._crashes_before(END):
             self._die(END)
 
-    def _append(self, entries: tuple[bytes, ...]) -> None:
+    def _append(self, height: Height, entries: tuple[bytes, ...]) -> None:
         require(self.disk.is_synced, f"{self.org} signs on a block that a loss of power could take")
-        self.disk.append(entries)
+        self.disk.append(height, entries)
         for entry in entries:
             self._checkers.persisted(self.org, entry, self.walls_ms)
 
@@ -292,10 +305,12 @@ class Member:
     def _tear(self, effect: Effect) -> None:
         """The crash comes in the middle of the write: some of it is there."""
         if isinstance(effect, AppendVotes):
-            self._append(effect.entries[: self._rng.randint(0, len(effect.entries))])
+            self._append(effect.height, effect.entries[: self._rng.randint(0, len(effect.entries))])
             self._checkers.coverage.note("torn vote log")
         elif isinstance(effect, CommitBlock) and self._rng.random() < 0.5:
             self._commit(effect)
+        elif isinstance(effect, KeepSilent) and self._rng.random() < 0.5:
+            self.disk.keep_silent(effect.silence)
 
     def _die(self, next_: str) -> None:
         self.replica = None

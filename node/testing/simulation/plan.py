@@ -24,9 +24,13 @@ class Plan:
     """Byzantine members, with valid keys: at most f. None draws from the seed how many."""
     parameters: Parameters = field(
         default_factory=lambda: Parameters(
-            round_timeout_ms=TIMEOUT_MS, round_timeout_max_ms=TIMEOUT_MAX_MS, heartbeat_ms=120_000
+            round_timeout_ms=TIMEOUT_MS,
+            round_timeout_max_ms=TIMEOUT_MAX_MS,
+            heartbeat_ms=120_000,
+            suspend_equivocators=False,
         )
     )
+    """A liar stays a member, so that a run goes on having one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from hashlib import blake2b
 from random import Random
 
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, Transaction
+from node.base.types import Digest, OrgId, Statement, Transaction
 from node.engine.replica import Input, LinkChanged, PeerSent, Submitted
+from node.ledger.contracts import evidence
+from node.ledger.contracts.evidence import Report
 from node.ledger.contracts.sharing import Authorize, Register, ShareData, Unauthorize
 from node.testing.simulation.checkers import Checkers, require
 from node.testing.simulation.founding import START_MS, found
@@ -170,6 +172,15 @@ class Simulation:
         liar = self.liars.get(slot)
         for said in (message,) if liar is None else liar.says(receiver, message):
             self.post(slot, receiver, said)
+
+    def report(self, slot: OrgId, first: Statement, second: Statement) -> None:
+        """Hand in the evidence as this member's transaction, as its daemon does."""
+        org = self.members[slot].org
+        payload, until_ms = encode(Report(first, second)), START_MS + self.time_ms + 3_600_000
+        transaction = self.founded.transaction(org, self._nonces[org], evidence.NAME, "report", payload, until_ms)
+        self._nonces[org] += 1
+        self.checkers.submitted[transaction.id] = transaction
+        self.at(1, lambda: self.feed(slot, Submitted(transaction)))
 
     def settled(self, slot: OrgId) -> None:
         """See to it that the member gets its next tick."""

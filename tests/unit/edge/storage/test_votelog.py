@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from node.base.crypto import digest
-from node.base.types import Digest
-from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, StoreMissing
-from node.edge.storage.votelog import FileVoteLog
+from node.base.ports import Silence
+from node.base.types import Digest, Height
+from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign
+from node.edge.storage.votelog import COMPACT_BYTES, FileVoteLog
 
 CHAIN = Digest(digest("chain"))
+HEIGHT = Height(7)
 BATCHES = [[b"proposal", b"prepare"], [b"commit"], [b""], [b"x" * 5_000, b"round change"]]
 
 
@@ -23,7 +25,7 @@ async def written(path: Path, batches: list[list[bytes]]) -> list[int]:
     log = FileVoteLog.open(path, CHAIN)
     sizes = []
     for batch in batches:
-        await log.append(batch)
+        await log.append(HEIGHT, batch)
         sizes.append(size_of(path))
     await log.close()
     return sizes
@@ -44,19 +46,83 @@ async def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
     await written(path, BATCHES)
     assert await read(path) == flat(BATCHES)
     log = FileVoteLog.open(path, CHAIN)
-    await log.append([b"more"])
+    await log.append(HEIGHT, [b"more"])
     await log.close()
     assert await read(path) == [*flat(BATCHES), b"more"]
 
 
-async def test_forgetting_leaves_nothing_and_appending_goes_on(tmp_path: Path) -> None:
+async def test_only_what_was_signed_for_the_highest_height_is_read(tmp_path: Path) -> None:
     path = tmp_path / "votes"
     await written(path, BATCHES)
     log = FileVoteLog.open(path, CHAIN)
-    await log.forget()
-    await log.append([b"next height"])
+    await log.forget(HEIGHT)
+    await log.append(Height(HEIGHT + 1), [b"next height"])
     await log.close()
     assert await read(path) == [b"next height"]
+
+
+async def test_an_older_ledger_beside_the_log_finds_below_which_height_to_be_silent(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    await written(path, BATCHES)
+    log = FileVoteLog.open(path, CHAIN)
+    assert log.silence == Silence(until=HEIGHT)
+    # What agreement at a lower height would do while the member catches up: nothing may be lost by it.
+    await log.forget(Height(2))
+    await log.close()
+    assert await read(path) == flat(BATCHES)
+
+
+async def test_a_large_log_is_written_anew_when_a_height_is_final(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    await written(path, [[bytes(COMPACT_BYTES + 1)]])
+    log = FileVoteLog.open(path, CHAIN)
+    await log.forget(Height(HEIGHT - 1))
+    assert size_of(path) > COMPACT_BYTES
+    await log.forget(HEIGHT)
+    assert size_of(path) < 200
+    with pytest.raises(StoreBusy):
+        FileVoteLog.open(path, CHAIN)
+    await log.append(Height(HEIGHT + 1), [b"next"])
+    await log.close()
+    again = FileVoteLog.open(path, CHAIN)
+    await again.close()
+    assert again.entries() == [b"next"]
+    assert again.silence == Silence(until=Height(HEIGHT + 1))
+
+
+async def test_a_silence_is_kept_over_restarts_and_outlives_what_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    log = FileVoteLog.open(path, CHAIN)
+    assert log.silence is None
+    silence = Silence(until=Height(40), recovered_at=Height(39))
+    await log.keep_silent(silence)
+    await log.forget(Height(20))
+    await log.close()
+    again = FileVoteLog.open(path, CHAIN)
+    await again.append(Height(40), [b"first"])
+    await again.close()
+    last = FileVoteLog.open(path, CHAIN)
+    await last.close()
+    assert last.silence == silence
+    assert last.entries() == [b"first"]
+
+
+async def test_a_silence_that_ends_early_keeps_what_was_signed_above(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    await written(path, BATCHES)
+    log = FileVoteLog.open(path, CHAIN)
+    await log.keep_silent(Silence(until=Height(HEIGHT - 3)))
+    await log.append(HEIGHT, [b"more"])
+    await log.close()
+    assert await read(path) == [*flat(BATCHES), b"more"]
+
+
+async def test_nothing_is_appended_to_a_log_that_is_missing(tmp_path: Path) -> None:
+    log = FileVoteLog.open(tmp_path / "votes", CHAIN)
+    with pytest.raises(AssertionError, match="signs nothing"):
+        await log.append(HEIGHT, [b"vote"])
+    await log.close()
+    assert not (tmp_path / "votes").exists()
 
 
 async def test_a_torn_tail_is_dropped_at_every_length(tmp_path: Path) -> None:
@@ -83,7 +149,7 @@ async def test_appending_after_a_torn_tail_loses_nothing(tmp_path: Path) -> None
     sizes = await written(path, [[b"one"], [b"two" * 100]])
     path.write_bytes(path.read_bytes()[: sizes[1] - 1])
     log = FileVoteLog.open(path, CHAIN)
-    await log.append([b"after"])
+    await log.append(HEIGHT, [b"after"])
     await log.close()
     assert await read(path) == [b"one", b"after"]
 
@@ -96,12 +162,6 @@ async def test_damage_before_whole_votes_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
         with pytest.raises((StoreDamaged, StoreForeign)):
             FileVoteLog.open(path, CHAIN)
-
-
-async def test_a_missing_log_is_not_made_by_opening_it(tmp_path: Path) -> None:
-    with pytest.raises(StoreMissing, match="put the file back"):
-        FileVoteLog.open(tmp_path / "votes", CHAIN)
-    assert not (tmp_path / "votes").exists()
 
 
 async def test_a_log_is_made_once(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A replica that is behind: rows of fetched blocks, what of them is synced when, and agreement meanwhile."""
 
 from node.base.codec import decode, encode
-from node.base.types import BlocksRequest, BlocksResponse, CertifiedBlock, Height, Instant, PeerMessage, Tip
+from node.base.types import BlocksRequest, BlocksResponse, CertifiedBlock, Digest, Height, Instant, PeerMessage, Tip
 from node.engine.replica import (
     AppendVotes,
     CommitBlock,
@@ -41,6 +41,8 @@ class Behind:
             state=self.disk.state,
             chain=self.disk,
             vote_log=[],
+            silence=self.disk.silence,
+            nonce=Digest(bytes(32)),
         )
         self.ada = founding.members.orgs[0]
         self.effects: list[Effect] = []

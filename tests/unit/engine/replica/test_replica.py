@@ -48,6 +48,8 @@ def make(founded: Founded, disk: Disk, index: int = 0) -> Replica:
         state=disk.state,
         chain=disk,
         vote_log=list(disk.votes),
+        silence=disk.silence,
+        nonce=Digest(b"\x07" * 32),
     )
 
 
@@ -188,7 +190,7 @@ def test_a_restarted_replica_sends_the_same_bytes():
     effects = first.step(Submitted(registration(founded, index=1)), now=NOW)
     for effect in effects:
         if isinstance(effect, AppendVotes):
-            disk.append(effect.entries)
+            disk.append(effect.height, effect.entries)
 
     again = make(founded, disk, index=1)
     again.step(Started(), now=NOW)
