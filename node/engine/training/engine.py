@@ -171,6 +171,7 @@ class TrainingEngine:
         """A block was committed."""
         self._block_came = True
         self._block_ms = self._clock.now().mono_ms
+        self._server.changed()
         self._ready.set()
 
     def on_heard(self, peer: OrgId, heard: Heard) -> None:
@@ -359,6 +360,7 @@ class TrainingEngine:
         if isinstance(task.work, Apply) and isinstance(outcome, bytes):
             self._schedule.append(ModelHeld(key[0], Digest(outcome)))
         self._put(key, Done(task.work, outcome))
+        self._server.changed()
 
     def _give_up(self, key: RoundKey, work: Work, reason: str) -> None:
         self._trouble = reason

@@ -35,7 +35,15 @@ RELAYS_MAX = 4
 RELAY_IDLE_S = 5.0
 """A carried answer without a chunk for this long is given up."""
 
+HOLD_S = 0.15
+"""A request that the next block may allow is held for this long: its asker is often one block ahead. Shorter than any
+asker waits for a first chunk."""
+
 DataKeyOf = Callable[[OrgId], PublicKey | None]
+
+
+class NotYet(BulkRefused):
+    """What a block to come, or a work that this member has under way, may still allow."""
 
 
 class Server:
@@ -49,6 +57,8 @@ class Server:
         running: Mapping[tuple[Digest, int], Running],
         transport: Transport,
         data_key_of: DataKeyOf,
+        *,
+        hold_s: float = HOLD_S,
     ) -> None:
         self._org = org
         self._state = state
@@ -57,6 +67,13 @@ class Server:
         self._transport = transport
         self._data_key_of = data_key_of
         self._relays = asyncio.Semaphore(RELAYS_MAX)
+        self._hold_s = hold_s
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        """A block came, or a work ended: requests that are held are looked at again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
         """The port `BulkServer`. Raises `BulkRefused`."""
@@ -64,9 +81,18 @@ class Server:
             asked: BulkRequest = decode(cast("type[BulkRequest]", BulkRequest), request)
         except DecodeError as error:
             raise BulkRefused(f"not a request: {error}") from error
-        async with aclosing(self._answer(peer, asked)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        held_until = asyncio.get_running_loop().time() + self._hold_s
+        while True:
+            changed = self._changed
+            try:
+                async with aclosing(self._answer(peer, asked)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                return
+            except NotYet as refusal:
+                # Raised before the first chunk only, so nothing is sent twice.
+                if not await _happens(changed, held_until):
+                    raise refusal from None
 
     def _answer(self, peer: OrgId, asked: BulkRequest) -> AsyncGenerator[bytes, None]:
         match asked:
@@ -86,7 +112,7 @@ class Server:
     async def _private(self, asker: OrgId, asked: StatementRequest | LeavesRequest) -> AsyncGenerator[bytes, None]:
         found, record = self._open(asked.job)
         if asked.owner != self._org or self._org not in record.candidates:
-            raise BulkRefused(f"{self._org} is no candidate here and has nothing to give")
+            raise NotYet(f"{self._org} is no candidate here and has nothing to give")
         if isinstance(asked, StatementRequest):
             if record.phase is not Phase.PREPARING or asker not in record.cohort:
                 raise BulkRefused("statistics go to the cohort, while the job is being prepared")
@@ -108,12 +134,12 @@ class Server:
         record = training_round(view(self._state, CONTRACT), asked.job, asked.training_round)
         # Before the contributors are final, two sums could differ by one member and so reveal it.
         if record is None or record.phase not in (Phase.CLOSING, Phase.CLOSED):
-            raise BulkRefused("results are given once the contributors are final")
+            raise NotYet("results are given once the contributors are final")
         running = self._running.get((asked.job, asked.training_round))
         result = running.holdings.results.get((asked.start, asked.stop)) if running is not None else None
         wanted = {range_.root for range_ in record.ranges if (range_.start, range_.stop) == (asked.start, asked.stop)}
         if result is None or result.root not in wanted:
-            raise BulkRefused("this member does not hold the result yet")
+            raise NotYet("this member does not hold the result yet")
         if not 0 <= asked.have < result.leaves:
             raise BulkRefused(f"the range has {result.leaves} leaves")
         for start, stop in chunk_bounds(asked.have, result.leaves):
@@ -123,7 +149,7 @@ class Server:
         self._participant(asker, asked.job)
         record = training_round(view(self._state, CONTRACT), asked.job, asked.training_round)
         if record is None or record.model != asked.model:
-            raise BulkRefused("the ledger has no such model")
+            raise NotYet("the ledger has no such model")
         file = await asyncio.to_thread(self._shelf.model, asked.job, asked.training_round, asked.model)
         if file is None:
             raise BulkRefused("this member does not hold the model")
@@ -176,7 +202,7 @@ class Server:
     def _open(self, id_: Digest) -> tuple[JobView, TrainingRound]:
         found = job(view(self._state, CONTRACT), id_)
         if found is None or not found.active or found.current is None:
-            raise BulkRefused("the ledger has no such training round under way")
+            raise NotYet("the ledger has no such training round under way")
         return found, found.current
 
     def _participant(self, asker: OrgId, id_: Digest) -> None:
@@ -185,10 +211,20 @@ class Server:
             raise BulkRefused("only the job's participants may have this")
 
 
+async def _happens(event: asyncio.Event, until: float) -> bool:
+    """Whether the event comes before the loop's time is `until`."""
+    try:
+        async with asyncio.timeout_at(until):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 def _check_leaves(asker: OrgId, asked: LeavesRequest, record: TrainingRound) -> None:
     """Only who sums a range, or must be able to, sees its inputs. Raises `BulkRefused`."""
     if asked.training_round != record.training_round or record.phase not in (Phase.REDUCING, Phase.CLOSING):
-        raise BulkRefused("these leaves are not exchanged now")
+        raise NotYet("these leaves are not exchanged now")
     if not asked.start <= asked.have < asked.stop:
         raise BulkRefused(f"leaf {asked.have} is not between {asked.start} and {asked.stop}")
     for range_ in record.ranges:

@@ -1,5 +1,7 @@
 """Who may ask for what: each right is the ledger's word, and everything else is refused."""
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,18 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path):
     return Desk(tmp_path)
+
+
+async def test_a_request_that_the_next_block_allows_is_held_until_it_comes(desk):
+    desk.to("committing")
+    asked = asyncio.create_task(desk.ask(M1, desk.leaves(1)))
+    await asyncio.sleep(0)
+    desk.server.changed()
+    await asyncio.sleep(0)
+    assert not asked.done()
+    desk._reducing()
+    desk.server.changed()
+    assert await asked == await desk.ask(M1, desk.leaves(1)) != []
 
 
 async def test_nonsense_is_refused(desk):
