@@ -124,4 +124,8 @@ class Disk:
     def wipe(self) -> None:
         """Everything but keys, card and genesis is lost."""
         self.wipe_votes()
+        self.wipe_ledger()
+
+    def wipe_ledger(self) -> None:
+        """Chain and state are lost; the vote log is not."""
         self._begin()
