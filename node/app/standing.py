@@ -141,6 +141,8 @@ def _link(link: LinkHealth) -> dict[str, Any]:
         "since_s": link.since_s,
         "heard_s": link.heard_s,
         "clock_ahead_ms": link.clock_ahead_ms,
+        "version": link.version,
+        "software": link.software,
         "failure": link.failure,
         "refused": dict(link.refused),
         "traffic": dataclasses.asdict(link.traffic),

@@ -1,11 +1,14 @@
-"""`lepton init | card | run | status`: one member."""
+"""`lepton init | card | run | status | doctor`: one member."""
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from node.app.daemon import run_daemon
+from node.app.doctor import counted, daemon_reading
+from node.app.doctor.snapshot import DaemonReading
 from node.app.member import TLS_DAYS, create_member, member_passphrase
 from node.app.settings import Folder, read_settings
 from node.cli.common import (
@@ -17,12 +20,13 @@ from node.cli.common import (
     prompt_new_passphrase,
     prompt_passphrase,
 )
+from node.cli.doctor import doctor, peers_table
 from node.edge.storage import read_card, readable_card
 
 
 def add_to(lepton: typer.Typer) -> None:
     """Add the member's commands to the top level."""
-    for command in (init, card, run, status):
+    for command in (init, card, run, status, doctor):
         lepton.command()(command)
 
 
@@ -93,8 +97,41 @@ def status(context: typer.Context, json: Json = False) -> None:
     if json:
         print_json(found)
         return
-    plain = {name: value for name, value in found.items() if not isinstance(value, list | dict)}
-    print_table(f"{found['org']}", ["", ""], list(plain.items()))
-    peers: list[dict[str, Any]] = found["peers"]
-    rows = [(peer["org"], "yes" if peer["connected"] else "no", peer["height"]) for peer in peers]
-    print_table("peers", ["organisation", "connected", "height"], rows)
+    daemon = daemon_reading(found)
+    print_table(f"{found['org']} in network {found['network']}", ["", ""], _facts(found, daemon))
+    if daemon.peers:
+        console.print(peers_table(daemon))
+
+
+def _facts(status: dict[str, Any], daemon: DaemonReading) -> list[tuple[str, str]]:
+    age_s = max(0, time.time_ns() // 1_000_000 - status["head_time_ms"]) // 1000
+    facts = [
+        ("chain", status["chain"]),
+        ("height", f"{status['height']:,}, {age_s:,} s old"),
+        ("head", status["head_digest"]),
+        ("state root", status["state_root"]),
+    ]
+    at = daemon.agreement
+    if at is not None:
+        linked = {peer.org for peer in daemon.peers if peer.connected} | {status["org"]}
+        present = len(linked & set(at.members))
+        facts.append(("members", f"{len(at.members)}; {at.quorum} must agree, {present} are linked"))
+        what = f"height {at.height:,}, round {at.round}, proposed by {at.proposer}" if at.wanted else "nothing to do"
+        facts.append(("agreement", what))
+    facts.append(("waiting", counted(status["pending"], "transaction")))
+    if status["job"] is not None:
+        loss = "" if status["loss"] is None else f", loss {status['loss']:.4f}"
+        facts.append(
+            ("job", f"{status['job'][:16]}, training round {status['training_round']}, {status['phase']}{loss}")
+        )
+    if daemon.silent_because is not None:
+        facts.append(("silent", daemon.silent_because))
+    if daemon.halt_at is not None:
+        facts.append(("halts at", f"{daemon.halt_at:,}"))
+    held = (
+        f"{status['memory_mb']:.0f} MB, {status['open_files']} files, {status['tasks']} tasks, {status['calls']} calls"
+    )
+    facts.append(
+        ("daemon", f"version {status['version']}, pid {status['pid']}, up {status['uptime_s']:,.0f} s; {held}")
+    )
+    return facts

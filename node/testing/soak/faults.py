@@ -19,7 +19,7 @@ from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.soak.plan import Episode, FaultKind
 from node.testing.soak.wires import Wires
 
-RECOVERED_S_MAX = 90.0
+RECOVERED_S_MAX = 120.0
 """For the restart, the links, catching up and one block more, on a machine with other work."""
 GIVES_UP_S_MAX = 30.0
 """A daemon whose disk is full ends within this."""

@@ -22,7 +22,7 @@ QUIET_S = 2.0
 """After the last link came up: what a start needed is given back by then."""
 REST_S = 2.0
 """Between two episodes."""
-LINKED_S_MAX = 90.0
+LINKED_S_MAX = 180.0
 SETTLE_S_MAX = 120.0
 RELEASED_S_MAX = 30.0
 """For what the last fault left behind to time out."""
