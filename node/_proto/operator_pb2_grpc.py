@@ -46,6 +46,11 @@ class OperatorStub:
                 request_serializer=operator__pb2.Call.SerializeToString,
                 response_deserializer=operator__pb2.Outcome.FromString,
                 _registered_method=True)
+        self.SubmitMany = channel.unary_unary(
+                '/lepton.Operator/SubmitMany',
+                request_serializer=operator__pb2.Calls.SerializeToString,
+                response_deserializer=operator__pb2.Outcomes.FromString,
+                _registered_method=True)
         self.Jobs = channel.unary_unary(
                 '/lepton.Operator/Jobs',
                 request_serializer=operator__pb2.JobQuery.SerializeToString,
@@ -92,6 +97,13 @@ class OperatorServicer:
 
     def Submit(self, request, context):
         """Signs a transaction with the node key, gossips it, and answers when its block is final (or at once).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitMany(self, request, context):
+        """Signs many at once and gossips them together; answers when they wait for a block, each with its outcome.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +163,11 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Submit,
                     request_deserializer=operator__pb2.Call.FromString,
                     response_serializer=operator__pb2.Outcome.SerializeToString,
+            ),
+            'SubmitMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitMany,
+                    request_deserializer=operator__pb2.Calls.FromString,
+                    response_serializer=operator__pb2.Outcomes.SerializeToString,
             ),
             'Jobs': grpc.unary_unary_rpc_method_handler(
                     servicer.Jobs,
@@ -239,6 +256,33 @@ class Operator:
             '/lepton.Operator/Submit',
             operator__pb2.Call.SerializeToString,
             operator__pb2.Outcome.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/SubmitMany',
+            operator__pb2.Calls.SerializeToString,
+            operator__pb2.Outcomes.FromString,
             options,
             channel_credentials,
             insecure,

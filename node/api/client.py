@@ -1,7 +1,7 @@
 """The typed client of the operator's API: what the command line and the scripts speak through."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,6 +61,17 @@ class OperatorClient:
             contract=contract, method=method, payload=payload, wait=wait_s is not None, timeout_seconds=wait_s or 0.0
         )
         return _from_wire(await self._ask(self._stub.Submit(call, timeout=(wait_s or 0) + CALL_TIMEOUT_S)))
+
+    async def submit_many(self, calls: Sequence[tuple[str, str, bytes]]) -> list[Outcome]:
+        """Have the daemon sign and gossip up to 256 transactions (contract, method, payload) at once."""
+        request = operator_pb2.Calls(
+            calls=[
+                operator_pb2.Call(contract=contract, method=method, payload=payload)
+                for contract, method, payload in calls
+            ]
+        )
+        reply = await self._ask(self._stub.SubmitMany(request, timeout=CALL_TIMEOUT_S))
+        return [_from_wire(outcome) for outcome in reply.outcomes]
 
     async def approve(self, job: bytes, data: str) -> Outcome:
         """Approve a job with a data file of the member's folder."""

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from node.api.socket import socket_path
 from node.api.types import BlockOutcome, OperatorRefusal, Outcome
 
 SHUTDOWN_GRACE_S = 0.5
+CALLS_MAX = 256
+"""Of one `SubmitMany`."""
 
 
 class OperatorBackend(Protocol):
@@ -32,6 +34,10 @@ class OperatorBackend(Protocol):
 
     async def submit(self, contract: str, method: str, payload: bytes, wait_s: float | None) -> Outcome:
         """Sign and gossip a transaction; with `wait_s`, wait that long at most for its block."""
+        ...
+
+    async def submit_many(self, calls: Sequence[tuple[str, str, bytes]]) -> list[Outcome]:
+        """Sign and gossip transactions (contract, method, payload); does not wait for their block."""
         ...
 
     async def approve(self, job: bytes, data: str) -> Outcome:
@@ -98,6 +104,17 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)
+
+    async def SubmitMany(self, request: operator_pb2.Calls, context: Any) -> operator_pb2.Outcomes:  # noqa: D102
+        if len(request.calls) > CALLS_MAX:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"at most {CALLS_MAX} calls fit one request")
+        try:
+            outcomes = await self._backend.submit_many(
+                [(call.contract, call.method, call.payload) for call in request.calls]
+            )
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return operator_pb2.Outcomes(outcomes=[_to_wire(outcome) for outcome in outcomes])
 
     async def Approve(self, request: operator_pb2.Approval, context: Any) -> operator_pb2.Outcome:  # noqa: D102
         try:

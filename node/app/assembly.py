@@ -164,7 +164,7 @@ class MemberNode:
         self.submitter = Submitter(
             self.org,
             self.chain,
-            self._keys,
+            replica.keyring,
             clock,
             key_in_force=lambda: key_in_force(self.store.state, self.org),
             highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,

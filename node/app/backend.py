@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,19 @@ class Backend:
                 receipt = record.receipt
                 return Outcome(id_, True, record.height, receipt.accepted, receipt.code, receipt.reason)
         return Outcome(id_, False, 0, False, "", "")
+
+    async def submit_many(self, calls: Sequence[tuple[str, str, bytes]]) -> list[Outcome]:
+        """Sign and gossip; does not wait for a block. Raises `OperatorRefusal` where nothing can be signed."""
+        try:
+            found = await self._submitter.submit_many(calls)
+        except SubmissionRefused as refused:
+            raise OperatorRefusal(f"{refused} ({refused.code})") from refused
+        return [
+            Outcome(b"", False, 0, False, one.code, str(one))
+            if isinstance(one, SubmissionRefused)
+            else Outcome(one, False, 0, False, "", "")
+            for one in found
+        ]
 
     async def approve(self, job_id: bytes, data: str) -> Outcome:
         """Check the rows against the job, keep which file it may use, approve. Raises `OperatorRefusal`."""

@@ -16,6 +16,8 @@ ATTEMPTS_MAX = 3
 @dataclass(slots=True)
 class _Wanted:
     proposal: Proposal
+    missing: dict[Digest, None] = field(default_factory=dict)
+    """Ids, in the proposal's order."""
     bodies: dict[Digest, Transaction] = field(default_factory=dict)
     attempts: int = 0
 
@@ -37,10 +39,7 @@ class Assembly:
     @property
     def missing(self) -> tuple[Digest, ...]:
         """The ids whose bodies are still to be fetched."""
-        if self._wanted is None:
-            return ()
-        bodies = self._wanted.bodies
-        return tuple(id_ for id_ in self._wanted.proposal.transactions if id_ not in bodies)
+        return () if self._wanted is None else tuple(self._wanted.missing)
 
     def begin(self, proposal: Proposal) -> str | None:
         """Start with a proposal; returns why it cannot be a block, if so."""
@@ -54,15 +53,21 @@ class Assembly:
             held = self._find(id_)
             if held is not None:
                 self._wanted.bodies[id_] = held
+            else:
+                self._wanted.missing[id_] = None
         return None
 
     def add(self, transactions: Iterable[Transaction]) -> bool:
         """Take fetched bodies; whether any was missing."""
-        missing = set(self.missing)
-        found = [transaction for transaction in transactions if transaction.id in missing]
-        if self._wanted is not None:
-            self._wanted.bodies.update((transaction.id, transaction) for transaction in found)
-        return bool(found)
+        wanted = self._wanted
+        if wanted is None or not wanted.missing:
+            return False
+        before = len(wanted.missing)
+        for transaction in transactions:
+            if transaction.id in wanted.missing:
+                del wanted.missing[transaction.id]
+                wanted.bodies[transaction.id] = transaction
+        return len(wanted.missing) < before
 
     def find(self, id_: Digest) -> Transaction | None:
         """A body that was collected."""
@@ -71,7 +76,7 @@ class Assembly:
     def finish(self) -> Block | None:
         """The block when it is whole; None while bodies are missing, also after wrong ones were dropped."""
         wanted = self._wanted
-        if wanted is None or self.missing:
+        if wanted is None or wanted.missing:
             return None
         bodies = tuple(wanted.bodies[id_] for id_ in wanted.proposal.transactions)
         header = wanted.proposal.header
@@ -80,6 +85,7 @@ class Assembly:
             return Block(header, bodies, wanted.proposal.last_certificate)
         wanted.attempts += 1
         wanted.bodies.clear()
+        wanted.missing = dict.fromkeys(wanted.proposal.transactions)
         if wanted.attempts >= ATTEMPTS_MAX or not bodies:
             self._wanted = None
         return None

@@ -30,7 +30,7 @@ from node.base.types import (
     Statement,
     Tip,
     TipRequest,
-    Transaction,
+    Transactions,
     Vote,
 )
 
@@ -54,7 +54,7 @@ LIMITS: dict[type, Limit] = {
     Proposal: Limit(400, 1_600, 16 << 10),
     PreparedBlock: Limit(200, 800, 64 << 10),
     # A member alone may bring the whole network's load.
-    Transaction: Limit(8_000, 16_000, 1 << 10),
+    Transactions: Limit(8_000, 16_000, 256),
     Tip: Limit(50, 200, 1 << 10),
     BlocksRequest: Limit(100, 400, 1 << 10),
     BlocksResponse: Limit(4_000, 16_000, 64 << 10),
@@ -92,7 +92,7 @@ _NAMES = (*(kind.__name__ for kind in _KINDS), "unknown")
 _LIMITS = (*(LIMITS[kind] for kind in _KINDS), OTHER)
 _BYTES_EACH = tuple(limit.bytes_each for limit in _LIMITS)
 _UNKNOWN = len(_KINDS)
-TRANSACTION = _KINDS.index(Transaction)
+TRANSACTIONS = _KINDS.index(Transactions)
 
 
 @dataclass(frozen=True, slots=True)

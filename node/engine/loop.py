@@ -89,7 +89,7 @@ class Engine:
         self._on_evidence = on_evidence
         self._ready = asyncio.Event()
         self._words: deque[asyncio.Future[None]] = deque()
-        self._admission: dict[Digest, list[asyncio.Future[None]]] = {}
+        self._admission: dict[Digest, list[asyncio.Future[SubmissionRefused | None]]] = {}
         self._finality: dict[Digest, list[asyncio.Future[TransactionRecord]]] = {}
 
     def peer_sent(self, peer: OrgId, message: bytes) -> None:
@@ -115,12 +115,14 @@ class Engine:
         """The transport's `OnLink`."""
         self._put(LinkChanged(peer, up))
 
-    async def submit(self, transaction: Transaction) -> None:
-        """Hand a signed transaction to the mempool. Raises `SubmissionRefused`."""
-        admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._admission.setdefault(transaction.id, []).append(admitted)
-        self._put(Submitted(transaction))
-        await admitted
+    async def submit(self, transactions: tuple[Transaction, ...]) -> list[SubmissionRefused | None]:
+        """Hand signed transactions to the mempool; of each, why it was not taken, or None."""
+        loop = asyncio.get_running_loop()
+        waiters: list[asyncio.Future[SubmissionRefused | None]] = [loop.create_future() for _ in transactions]
+        for transaction, waiter in zip(transactions, waiters, strict=True):
+            self._admission.setdefault(transaction.id, []).append(waiter)
+        self._put(Submitted(transactions))
+        return await asyncio.gather(*waiters)
 
     async def tell(self, word: HaltAt | EndSilence) -> None:
         """Give the replica its operator's word; returns when it has followed it."""
@@ -188,7 +190,7 @@ class Engine:
             _resolve(self._words.popleft(), None)
 
     def _blame(self, fault: PeerFault, item: Input) -> None:
-        passed_on = isinstance(item, PeerSent) and guard.kind_of(item.message) == guard.TRANSACTION
+        passed_on = isinstance(item, PeerSent) and guard.kind_of(item.message) == guard.TRANSACTIONS
         score = guard.PASSED_ON_SCORE if passed_on else guard.FAULT_SCORE
         self._on_fault(fault.peer, fault.reason)
         self._carry_out(self._guard.fault(fault.peer, score, fault.reason, self._clock.now().mono_ms))
@@ -220,8 +222,7 @@ class Engine:
                     _resolve(waiter, None)
             case Refused(id_, code, reason):
                 for waiter in self._admission.pop(id_, []):
-                    if not waiter.done():
-                        waiter.set_exception(SubmissionRefused(code, reason))
+                    _resolve(waiter, SubmissionRefused(code, reason))
         return None
 
     async def _commit(self, effect: CommitBlock) -> Committed:

@@ -5,9 +5,9 @@ the edge. The same class runs in the daemon, in N-member tests and in the simula
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, assert_never, get_args
+from typing import Any, assert_never
 
 from node.base.codec import DecodeError, decode, encode
 from node.base.ports import ChainReader, Keyring, Silence, StateReader, Verifier
@@ -35,6 +35,7 @@ from node.base.types import (
     Tip,
     TipRequest,
     Transaction,
+    Transactions,
     Vote,
     transaction_signing_bytes,
 )
@@ -64,7 +65,7 @@ from node.engine.replica_io import (
     Tick,
 )
 from node.engine.restraint import Restraint
-from node.engine.verified import VerifiedSignatures
+from node.engine.verified import OwnSignatures, VerifiedSignatures
 from node.ledger.apply import Executed, check_transaction
 from node.ledger.errors import InvalidBlock
 
@@ -99,7 +100,6 @@ REPEATED_MAX = 100
 LISTEN_MS = 250
 """With nothing to put into a block, a proposer waits so long after a link came up: the peer now says what waits."""
 _MESSAGE: Any = PeerMessage
-_TRANSACTION = bytes((get_args(PeerMessage).index(Transaction),))
 """How a transaction's message begins; its byte form follows."""
 
 _Inner = consensus.Input | gossip.Input | mempool.Input
@@ -130,6 +130,8 @@ class Replica:
         self._verify = VerifiedSignatures(verify)
         self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
         parameters = genesis.body.parameters
+        self.keyring: Keyring = OwnSignatures(keyring, self._verify)
+        """What it signs with; signatures that are made through it are not verified here again."""
         self._restraint = Restraint(
             org,
             self._head.chain_id,
@@ -139,11 +141,10 @@ class Replica:
             members_at=self._head.members_at,
             verify=self._verify,
         )
-        self._keyring = keyring
         self._consensus = consensus.Consensus(
             org=org,
             chain=self._head.chain_id,
-            keyring=keyring,
+            keyring=self.keyring,
             verify=self._verify,
             parameters=parameters,
             sign_from=None if silence is None else silence.until,
@@ -160,6 +161,8 @@ class Replica:
         self._listen_until_ms = 0
         self._work_told = False
         self._queue: deque[_Inner] = deque()
+        self._admitted: list[Transaction] = []
+        self._encoded: tuple[PeerMessage | None, bytes] = (None, b"")
         self._effects: list[Effect] = []
         self._now = Instant(0, 0)
 
@@ -260,8 +263,8 @@ class Replica:
                 self._receive(peer, message)
             case LinkChanged(peer, up):
                 self._link(peer, up)
-            case Submitted(transaction):
-                self._queue.append(mempool.Submitted(transaction))
+            case Submitted(transactions):
+                self._queue.extend(mempool.Submitted(transaction) for transaction in transactions)
             case Committed(height):
                 self._committed(height)
             case Tick():
@@ -386,8 +389,6 @@ class Replica:
     # Messages
 
     def _receive(self, peer: OrgId, data: bytes) -> None:
-        if data.startswith(_TRANSACTION) and self._mempool.holds(data[1:]):
-            return
         try:
             message: PeerMessage = decode(_MESSAGE, data)
         except DecodeError as error:
@@ -396,8 +397,8 @@ class Replica:
         match message:
             case Proposal() | Vote() | RoundChange() | PreparedBlock():
                 self._receive_consensus(peer, message)
-            case Transaction():
-                self._queue.append(mempool.Received(peer, message))
+            case Transactions():
+                self._receive_transactions(peer, message)
             case Tip():
                 self._queue.append(gossip.TipReceived(peer, message))
             case BlocksRequest():
@@ -419,6 +420,17 @@ class Replica:
                 self._queue.append(consensus.ToldOf(peer, message))
             case _:
                 assert_never(message)
+
+    def _receive_transactions(self, peer: OrgId, message: Transactions) -> None:
+        for form in message.forms:
+            if self._mempool.holds(form):
+                continue
+            try:
+                transaction = decode(Transaction, form)
+            except DecodeError as error:
+                self._effects.append(PeerFault(peer, f"sent bytes that are no transaction: {error}"))
+                return
+            self._queue.append(mempool.Received(peer, transaction))
 
     def _receive_consensus(self, peer: OrgId, message: consensus.ConsensusMessage) -> None:
         if consensus.height_of(message) >= self._head.height:
@@ -465,7 +477,10 @@ class Replica:
             self._send(peer, BodiesResponse(tuple(found)))
 
     def _send(self, peer: OrgId, message: PeerMessage) -> None:
-        self._effects.append(Send(peer, encode(message, _MESSAGE)))
+        if message is not self._encoded[0]:
+            # What goes to many is encoded once.
+            self._encoded = (message, encode(message, _MESSAGE))
+        self._effects.append(Send(peer, self._encoded[1]))
 
     def _find_transaction(self, id_: Digest) -> Transaction | None:
         return self._mempool.get(id_) or self._assembly.find(id_) or self._head.find_transaction(id_)
@@ -473,7 +488,7 @@ class Replica:
     def _signed_anew(self, transaction: Transaction) -> Transaction | None:
         """This member's own with the key in force; its id stays, because that leaves the signature out."""
         key = self._head.members.keys.get(self._org)
-        signer = None if key is None or transaction.body.org != self._org else self._keyring.signer(key)
+        signer = None if key is None or transaction.body.org != self._org else self.keyring.signer(key)
         if signer is None:
             return None
         return Transaction(transaction.body, Signature(signer.sign(transaction_signing_bytes(transaction.body))))
@@ -487,7 +502,9 @@ class Replica:
     def _drain(self) -> None:
         """Run the parts until none has anything left to say to another."""
         self._build_held()
-        while self._queue:
+        while self._queue or self._admitted:
+            if not self._queue:
+                self._pass_on()
             item = self._queue.popleft()
             if isinstance(item, consensus.Input):
                 for decision in self._consensus.step(item, now=self._now):
@@ -496,9 +513,8 @@ class Replica:
                 for chore in self._gossip.step(item, now=self._now):
                     self._perform_gossip(chore)
             else:
-                origin = item.peer if isinstance(item, mempool.Received) else None
                 for effect in self._mempool.step(item, now=self._now):
-                    self._perform_mempool(effect, origin)
+                    self._perform_mempool(effect)
 
     def _perform_consensus(self, effect: consensus.Effect) -> None:
         match effect:
@@ -540,8 +556,8 @@ class Replica:
             case gossip.Send(peer, message):
                 self._send(peer, message)
             case gossip.SendPending(peer, own_only):
-                for transaction in self._pending_of(self._org if own_only else None):
-                    self._send(peer, transaction)
+                for batch in gossip.batches(self._pending_of(self._org if own_only else None)):
+                    self._send(peer, gossip.message_of(batch))
             case gossip.Apply():
                 self._apply(effect)
             case gossip.PeerFault(peer, reason):
@@ -549,14 +565,10 @@ class Replica:
             case _:
                 assert_never(effect)
 
-    def _perform_mempool(self, effect: mempool.Effect, origin: OrgId | None) -> None:
+    def _perform_mempool(self, effect: mempool.Effect) -> None:
         match effect:
             case mempool.Admitted(transaction):
-                if origin is None:
-                    self._effects.append(Admitted(transaction.id))
-                self._queue.append(gossip.NewTransaction(transaction, origin))
-                if self._assembly.add((transaction,)):
-                    self._assemble()
+                self._admitted.append(transaction)
             case mempool.Refused(id_, code, reason):
                 self._effects.append(Refused(id_, code, reason))
             case mempool.PeerFault(peer, reason):
@@ -564,9 +576,17 @@ class Replica:
             case _:
                 assert_never(effect)
 
-    def _pending_of(self, org: OrgId | None) -> Iterable[Transaction]:
+    def _pass_on(self) -> None:
+        """What the mempool took in this step goes to others, and into a block that waits for it."""
+        admitted, self._admitted = tuple(self._admitted), []
+        self._effects.extend(Admitted(transaction.id) for transaction in admitted if transaction.body.org == self._org)
+        self._queue.append(gossip.NewTransactions(admitted))
+        if self._assembly.add(admitted):
+            self._assemble()
+
+    def _pending_of(self, org: OrgId | None) -> list[Transaction]:
         chosen = (waiting for waiting in self._mempool.candidates() if org is None or waiting.body.org == org)
-        return islice(chosen, REPEATED_MAX)
+        return list(islice(chosen, REPEATED_MAX))
 
     # Blocks
 

@@ -29,9 +29,9 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """This member's own operator or scheduler wants the transaction in a block."""
+    """This member's own operator or scheduler wants the transactions in a block."""
 
-    transaction: Transaction
+    transactions: tuple[Transaction, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Nonces continue from the state, with a gap after a restart so that a transaction
 died is never contradicted by another with its nonce.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from node.base.ports import Clock, Keyring, Signer
 from node.base.types import Digest, OrgId, PublicKey, Signature, Transaction, TransactionBody, transaction_signing_bytes
@@ -25,9 +25,12 @@ class Submitter:
         clock: Clock,
         key_in_force: Callable[[], PublicKey | None],
         highest_nonce: Callable[[], int],
-        hand_in: Callable[[Transaction], Awaitable[None]],
+        hand_in: Callable[[tuple[Transaction, ...]], Awaitable[list[SubmissionRefused | None]]],
     ) -> None:
-        """`key_in_force()` is this organisation's node key on the ledger, `highest_nonce()` its highest nonce there."""
+        """`key_in_force()` is this organisation's node key on the ledger, `highest_nonce()` its highest nonce there.
+
+        `hand_in` says of each transaction why it was not taken, or None.
+        """
         self._org = org
         self._chain = chain
         self._keyring = keyring
@@ -39,28 +42,42 @@ class Submitter:
 
     async def submit(self, contract: str, method: str, payload: bytes) -> Digest:
         """Sign one call and hand it in; returns the transaction's id. Raises `SubmissionRefused`."""
+        (outcome,) = await self.submit_many([(contract, method, payload)])
+        if isinstance(outcome, SubmissionRefused):
+            raise outcome
+        return outcome
+
+    async def submit_many(self, calls: Sequence[tuple[str, str, bytes]]) -> list[Digest | SubmissionRefused]:
+        """Sign calls (contract, method, payload) and hand them in at once; each one's id, or why it was not taken.
+
+        Raises `SubmissionRefused` where this member can sign nothing now.
+        """
         signer = self._signer()
-        self._last = max(self._last, self._highest_nonce()) + 1
-        body = TransactionBody(
-            chain=self._chain,
-            org=self._org,
-            nonce=self._last,
-            valid_until_ms=self._clock.now().wall_ms + VALID_MS,
-            contract=contract,
-            method=method,
-            payload=payload,
+        bodies = self._bodies(calls)
+        outcomes = await self._offer(signer, bodies)
+        used, signer = signer, self._signer()
+        # A block in between may have brought another key into force; nothing else is worth a second try.
+        if signer.public_key != used.public_key:
+            again = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, SubmissionRefused)]
+            for index, outcome in zip(again, await self._offer(signer, [bodies[at] for at in again]), strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    def _bodies(self, calls: Sequence[tuple[str, str, bytes]]) -> list[TransactionBody]:
+        first = max(self._last, self._highest_nonce()) + 1
+        self._last = first + len(calls) - 1
+        valid_until_ms = self._clock.now().wall_ms + VALID_MS
+        return [
+            TransactionBody(self._chain, self._org, nonce, valid_until_ms, contract, method, payload)
+            for nonce, (contract, method, payload) in enumerate(calls, first)
+        ]
+
+    async def _offer(self, signer: Signer, bodies: Sequence[TransactionBody]) -> list[Digest | SubmissionRefused]:
+        transactions = tuple(
+            Transaction(body, Signature(signer.sign(transaction_signing_bytes(body)))) for body in bodies
         )
-        while True:
-            transaction = Transaction(body, Signature(signer.sign(transaction_signing_bytes(body))))
-            try:
-                await self._hand_in(transaction)
-            except SubmissionRefused:
-                used, signer = signer, self._signer()
-                # A block in between may have brought another key into force; nothing else is worth a second try.
-                if signer.public_key == used.public_key:
-                    raise
-            else:
-                return transaction.id
+        refusals = await self._hand_in(transactions)
+        return [refusal or transaction.id for refusal, transaction in zip(refusals, transactions, strict=True)]
 
     def _signer(self) -> Signer:
         key = self._key_in_force()

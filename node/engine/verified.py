@@ -2,7 +2,8 @@
 
 from hashlib import blake2b
 
-from node.base.ports import Verifier
+from node.base.ports import Keyring, Signer, Verifier
+from node.base.types import PublicKey
 
 REMEMBERED_MAX = 50_000
 
@@ -19,12 +20,51 @@ class VerifiedSignatures:
         # With fixed sizes, no byte of one part can pass for one of another: checked before anything is looked up.
         if len(public_key) != 32 or len(signature) != 64:
             return False
-        mark = blake2b(public_key + signature + message, digest_size=32).digest()
+        mark = _mark(public_key, message, signature)
         if mark in self._good:
             return True
         if not self._verify(public_key, message, signature):
             return False
+        self._remember(mark)
+        return True
+
+    def signed_here(self, public_key: bytes, message: bytes, signature: bytes) -> None:
+        """This member has made the signature with the private half of the key."""
+        self._remember(_mark(public_key, message, signature))
+
+    def _remember(self, mark: bytes) -> None:
         if len(self._good) >= REMEMBERED_MAX:
             del self._good[next(iter(self._good))]
         self._good[mark] = None
-        return True
+
+
+class OwnSignatures:
+    """A `Keyring` before another one: what its signers sign need not be verified here."""
+
+    def __init__(self, keyring: Keyring, verified: VerifiedSignatures) -> None:
+        self._keyring = keyring
+        self._verified = verified
+
+    def signer(self, public_key: PublicKey) -> Signer | None:
+        """What signs as this public key."""
+        signer = self._keyring.signer(public_key)
+        return None if signer is None else _OwnSigner(signer, self._verified)
+
+
+class _OwnSigner:
+    def __init__(self, signer: Signer, verified: VerifiedSignatures) -> None:
+        self._signer = signer
+        self._verified = verified
+
+    @property
+    def public_key(self) -> bytes:
+        return self._signer.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        signature = self._signer.sign(message)
+        self._verified.signed_here(self._signer.public_key, message, signature)
+        return signature
+
+
+def _mark(public_key: bytes, message: bytes, signature: bytes) -> bytes:
+    return blake2b(public_key + signature + message, digest_size=32).digest()

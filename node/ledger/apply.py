@@ -27,7 +27,6 @@ from node.base.types import (
     member_set_digest,
     parameters_digest,
     receipts_root,
-    transaction_signing_bytes,
     transactions_root,
 )
 from node.ledger import system
@@ -294,7 +293,7 @@ def _check_body(chain: Digest, time_ms: int, right: SigningRight | None, transac
 
 def _check_signature(right: SigningRight, transaction: Transaction, verify: Verifier) -> None:
     body = transaction.body
-    if not verify(right.key, transaction_signing_bytes(body), transaction.signature):
+    if not verify(right.key, transaction.signed, transaction.signature):
         raise Unacceptable("bad-signature", f"The signature is not that of {body.org}'s node key in force.")
 
 

@@ -19,6 +19,7 @@ from node.base.types import (
     Tip,
     Transaction,
     TransactionBody,
+    Transactions,
     Vote,
     VoteKind,
     transaction_signing_bytes,
@@ -48,7 +49,7 @@ def transaction(cluster: Cluster, nonce: int, signed: bool) -> bytes:
     body = TransactionBody(chain, OrgId(FLOODER), nonce, 1 << 50, "sharing", "register", register(f"x{nonce}"))
     signer = member.keys.signer(member.card.body.node_key)
     signature = signer.sign(transaction_signing_bytes(body)) if signed else bytes(64)
-    return encode(Transaction(body, Signature(signature)), PeerMessage)
+    return encode(Transactions((Transaction(body, Signature(signature)).encoded,)), PeerMessage)
 
 
 def garbage(cluster):

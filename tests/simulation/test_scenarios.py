@@ -14,7 +14,7 @@ from node.base.types import (
     Parameters,
     PeerMessage,
     Tip,
-    Transaction,
+    Transactions,
     Vote,
     VoteKind,
 )
@@ -228,7 +228,7 @@ def test_a_transaction_that_only_one_member_knows_is_still_included():
     simulation = started(seed=15)
     author = simulation.founded.orgs[2]
     simulation.drop = lambda sender, receiver, data: (
-        sender == author and isinstance(decode(PeerMessage, data), Transaction)
+        sender == author and isinstance(decode(PeerMessage, data), Transactions)
     )
     transaction = simulation.submit(author)
     simulation.run(1_000)
@@ -242,7 +242,7 @@ def test_missing_bodies_are_fetched_for_a_proposal():
     simulation = started(seed=16)
     author = simulation.founded.orgs[1]
     # Height 1, round 0 is proposed by the author itself; the bodies go to nobody but by request.
-    simulation.drop = lambda sender, receiver, data: isinstance(decode(PeerMessage, data), Transaction)
+    simulation.drop = lambda sender, receiver, data: isinstance(decode(PeerMessage, data), Transactions)
     simulation.submit(author)
 
     reach(simulation, 1, within_ms=2_000)

@@ -16,6 +16,7 @@ _U32 = struct.Struct(">I")
 
 _SIZES: dict[Any, int] = {}
 _CHECKS: dict[Any, Callable[[Any], bool]] = {}
+_KEEPERS: set[type] = set()
 
 
 class DecodeError(ValueError):
@@ -52,6 +53,15 @@ def register_size(new_type: Any, size: int) -> None:
 def register_check(new_type: Any, check: Callable[[Any], bool]) -> None:
     """Declare which values of the NewType are well-formed; others are refused both ways."""
     _CHECKS[new_type] = check
+
+
+def keeps_bytes(cls: type[T]) -> type[T]:
+    """Class decorator: what was decoded keeps its byte form as `encoded` and is written from there, not made again.
+
+    For frozen dataclasses with a cached property `encoded`. There is one encoding of a value, so the two are equal.
+    """
+    _KEEPERS.add(cls)
+    return cls
 
 
 def encode(value: Any, as_type: Any = None) -> bytes:
@@ -189,7 +199,17 @@ def _dataclass_writer(cls: type) -> Writer:
         for name, writer in plan:
             writer(getattr(value, name), out)
 
-    return write
+    if cls not in _KEEPERS:
+        return write
+
+    def write_kept(value: Any, out: list[bytes]) -> None:
+        kept = value.__dict__.get("encoded")
+        if kept is None:
+            write(value, out)
+        else:
+            out.append(kept)
+
+    return write_kept
 
 
 @cache
@@ -305,4 +325,13 @@ def _dataclass_reader(cls: type) -> Reader:
     def read(cursor: _Cursor) -> Any:
         return cls(*[reader(cursor) for reader in readers])
 
-    return read
+    if cls not in _KEEPERS:
+        return read
+
+    def read_kept(cursor: _Cursor) -> Any:
+        start = cursor.at
+        value = read(cursor)
+        value.__dict__["encoded"] = cursor.data[start : cursor.at]
+        return value
+
+    return read_kept

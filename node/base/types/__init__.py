@@ -57,6 +57,7 @@ from node.base.types.messages import (
     PeerMessage,
     Tip,
     TipRequest,
+    Transactions,
 )
 from node.base.types.names import (
     FIRST_HEIGHT,
@@ -117,6 +118,7 @@ __all__ = [
     "TipRequest",
     "Transaction",
     "TransactionBody",
+    "Transactions",
     "Vote",
     "VoteKind",
     "card_signing_bytes",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from node.base.codec import encode
+from node.base.codec import encode, keeps_bytes
 from node.base.crypto import digest, merkle_root
 from node.base.types.agreement import Certificate
 from node.base.types.names import Digest, Height, OrgId, Signature
@@ -12,6 +12,7 @@ from node.base.types.names import Digest, Height, OrgId, Signature
 HEADER_VERSION = 1
 TRANSACTION_BYTES_MAX = 64 << 10
 NONCE_WINDOW = 1_024
+_SIGNING_TAG = b"lepton/transaction\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class TransactionBody:
     payload: bytes
 
 
+@keeps_bytes
 @dataclass(frozen=True)
 class Transaction:
     """A signed transaction, identified by the digest of what is signed."""
@@ -39,17 +41,27 @@ class Transaction:
     @cached_property
     def id(self) -> Digest:
         """The digest of what is signed; the signature is not part of it."""
-        return Digest(digest("lepton/transaction", encode(self.body)))
+        return Digest(digest("lepton/transaction", self._encoded_body))
 
     @cached_property
     def encoded(self) -> bytes:
         """Body and signature, as they stand in the transaction tree."""
         return encode(self)
 
+    @property
+    def signed(self) -> bytes:
+        """The same as `transaction_signing_bytes` of the body."""
+        return _SIGNING_TAG + self._encoded_body
+
+    @property
+    def _encoded_body(self) -> bytes:
+        # A signature has a fixed size and stands last.
+        return self.encoded[: -len(self.signature)]
+
 
 def transaction_signing_bytes(body: TransactionBody) -> bytes:
     """What the node key signs."""
-    return b"lepton/transaction\x00" + encode(body)
+    return _SIGNING_TAG + encode(body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,8 @@ class Event:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@keeps_bytes
+@dataclass(frozen=True)
 class Receipt:
     """What became of one transaction. A refused one changed nothing but its nonce."""
 
@@ -115,6 +128,11 @@ class Receipt:
     """One sentence for the operator, empty when accepted."""
     events: tuple[Event, ...]
 
+    @cached_property
+    def encoded(self) -> bytes:
+        """As it stands in the receipt tree."""
+        return encode(self)
+
 
 def transactions_root(transactions: Sequence[Transaction]) -> Digest:
     """RFC 6962 root over the transactions with their signatures."""
@@ -123,4 +141,4 @@ def transactions_root(transactions: Sequence[Transaction]) -> Digest:
 
 def receipts_root(receipts: Sequence[Receipt]) -> Digest:
     """RFC 6962 root over the receipts, in the block's order."""
-    return Digest(merkle_root([encode(receipt) for receipt in receipts]))
+    return Digest(merkle_root([receipt.encoded for receipt in receipts]))

@@ -81,11 +81,19 @@ class CertifiedTip:
     certificate: Certificate | None
 
 
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """Transactions that wait for a block, on their way to every member."""
+
+    forms: tuple[bytes, ...]
+    """The byte form of a `Transaction` each: one that waits already is known without decoding it."""
+
+
 PeerMessage = (
     Proposal
     | Vote
     | RoundChange
-    | Transaction
+    | Transactions
     | Tip
     | BlocksRequest
     | BlocksResponse

@@ -1,6 +1,7 @@
 """What travels between members beside votes: tips, blocks for those who are behind, transactions, missing bodies.
 
-`gossip` the machine; `catch_up` whom to ask for blocks; `bodies` whom to ask for transactions that a proposal names.
+`gossip` the machine; `catch_up` whom to ask for blocks; `bodies` whom to ask for transactions that a proposal names;
+`outbox` who gets a new transaction from this member.
 Whether a block is true is for others to say; here it is only fetched.
 """
 
@@ -14,7 +15,7 @@ from node.core.gossip.gossip import (
     Gossip,
     Input,
     Linked,
-    NewTransaction,
+    NewTransactions,
     PeerFault,
     Send,
     SendPending,
@@ -22,6 +23,7 @@ from node.core.gossip.gossip import (
     TipReceived,
     Wanted,
 )
+from node.core.gossip.outbox import batches, message_of
 
 __all__ = [
     "BLOCKS_PER_REQUEST_MAX",
@@ -33,11 +35,13 @@ __all__ = [
     "Gossip",
     "Input",
     "Linked",
-    "NewTransaction",
+    "NewTransactions",
     "PeerFault",
     "Send",
     "SendPending",
     "Tick",
     "TipReceived",
     "Wanted",
+    "batches",
+    "message_of",
 ]

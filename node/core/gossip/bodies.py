@@ -4,6 +4,8 @@ from node.base.types import BodiesRequest, Digest, OrgId
 
 ANSWER_MS_MAX = 300
 """After this long another member is asked."""
+GRACE_MS = 50
+"""Bodies may be under way when a proposal names them; asked for at once, they would travel twice."""
 IDS_PER_REQUEST_MAX = 2_000
 
 
@@ -22,12 +24,13 @@ class Bodies:
         return self._until_ms if self._ids and self._sources else None
 
     def want(self, ids: tuple[Digest, ...], sources: tuple[OrgId, ...], now_ms: int) -> None:
-        """Ask for these from now on, the sources in their order; no ids end the search."""
+        """Ask for these after a moment, the sources in their order; no ids end the search."""
         if sources != self._sources:
             self._turn = 0
+        if sources != self._sources or not self._ids:
+            self._until_ms = now_ms + GRACE_MS
         self._ids = ids[:IDS_PER_REQUEST_MAX]
         self._sources = sources
-        self._until_ms = now_ms
 
     def next_request(self, links: set[OrgId], now_ms: int) -> tuple[OrgId, BodiesRequest] | None:
         """Whom to ask now; only who has a link is asked."""

@@ -1,14 +1,12 @@
 """The gossip machine: tips, catch-up, fan-out of transactions, requests for missing bodies.
 
 Tips go out when a link comes up, after a block, though not after each of a quick row, and in turn to one peer every
-few seconds, so that a lost one is repaired without a storm (p2pfl#87). Bodies travel once: in a small network the
-origin sends to all and nobody forwards.
+few seconds, so that a lost one is repaired without a storm (p2pfl#87). Bodies travel once: `outbox` says how.
 """
 
 from dataclasses import dataclass
 from typing import assert_never
 
-from node.base.crypto import digest
 from node.base.types import (
     FIRST_HEIGHT,
     BlocksRequest,
@@ -21,14 +19,12 @@ from node.base.types import (
     OrgId,
     Tip,
     Transaction,
+    Transactions,
 )
 from node.core.gossip.bodies import Bodies
 from node.core.gossip.catch_up import CatchUp
+from node.core.gossip.outbox import Outbox, message_of
 
-DIRECT_MEMBERS_MAX = 8
-"""Up to this many members, the origin of a transaction sends it to all."""
-EAGER_PEERS = 6
-"""Above that, everybody passes a new transaction on to this many; the proposal's ids repair the rest."""
 TIP_INTERVAL_MS = 200
 """Blocks may follow each other faster than anybody needs to hear of it; votes tell who is with us."""
 REPEAT_MS = 5_000
@@ -78,11 +74,10 @@ class BlockRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class NewTransaction:
-    """A transaction that the mempool has just taken; `origin` is the peer that sent it, None for an own one."""
+class NewTransactions:
+    """Transactions that the mempool has just taken, this member's own or others'."""
 
-    transaction: Transaction
-    origin: OrgId | None
+    transactions: tuple[Transaction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +93,7 @@ class Tick:
     """`wake_at` has come."""
 
 
-Input = Advanced | Linked | TipReceived | BlocksReceived | BlockRefused | NewTransaction | Wanted | Tick
+Input = Advanced | Linked | TipReceived | BlocksReceived | BlockRefused | NewTransactions | Wanted | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,7 @@ class Send:
     """Send to one peer."""
 
     peer: OrgId
-    message: Tip | BlocksRequest | BodiesRequest | Transaction
+    message: Tip | BlocksRequest | BodiesRequest | Transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +143,7 @@ class Gossip:
         self._org = org
         self._catch_up = CatchUp()
         self._bodies = Bodies()
+        self._outbox = Outbox(org)
         self._head: Tip | None = None
         self._links: set[OrgId] = set()
         self._repeat_at_ms: int | None = None
@@ -170,7 +166,7 @@ class Gossip:
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
         own = (self._repeat_at_ms, self._tell_at_ms) if self._links else ()
-        moments = (self._catch_up.wake_at, self._bodies.wake_at, *own)
+        moments = (self._catch_up.wake_at, self._bodies.wake_at, self._outbox.wake_at, *own)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
@@ -191,8 +187,9 @@ class Gossip:
                 self._applying = None
                 self._catch_up.refuse(peer, now.mono_ms)
                 effects.append(PeerFault(peer, reason))
-            case NewTransaction(transaction, origin):
-                effects += [Send(peer, transaction) for peer in self._audience(transaction, origin)]
+            case NewTransactions(transactions):
+                for transaction in transactions:
+                    self._outbox.add(transaction, now.mono_ms)
             case Wanted(ids, sources):
                 self._bodies.want(ids, sources, now.mono_ms)
             case Tick():
@@ -202,7 +199,13 @@ class Gossip:
         return effects + self._ask(now)
 
     def _ask(self, now: Instant) -> list[Effect]:
-        effects: list[Effect] = []
+        effects: list[Effect] = [
+            Send(peer, message)
+            for peers, batch in self._outbox.take(now.mono_ms)
+            # One message for all of them, so that it is encoded once.
+            for message in (message_of(batch),)
+            for peer in peers
+        ]
         bodies = self._bodies.next_request(self._links, now.mono_ms)
         if bodies is not None:
             effects.append(Send(*bodies))
@@ -243,9 +246,11 @@ class Gossip:
     def _link(self, peer: OrgId, up: bool, now: Instant) -> list[Effect]:
         if not up:
             self._links.discard(peer)
+            self._outbox.relink(self._links)
             self._catch_up.drop_peer(peer)
             return []
         self._links.add(peer)
+        self._outbox.relink(self._links)
         if self._repeat_at_ms is None or self._repeat_at_ms <= now.mono_ms:
             self._repeat_at_ms = now.mono_ms + REPEAT_MS
         hello: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
@@ -260,12 +265,3 @@ class Gossip:
         self._repeats += 1
         tip: list[Effect] = [] if self._head is None else [Send(peer, self._head)]
         return [*tip, SendPending(peer, own_only=False)]
-
-    def _audience(self, transaction: Transaction, origin: OrgId | None) -> list[OrgId]:
-        peers = sorted(self._links - ({origin} if origin is not None else set()))
-        if len(self._links) < DIRECT_MEMBERS_MAX:
-            return peers if origin is None else []
-        # Another choice for each transaction and member, the same in each run.
-        return sorted(peers, key=lambda peer: digest("lepton/eager", transaction.id, f"{self._org} {peer}".encode()))[
-            :EAGER_PEERS
-        ]

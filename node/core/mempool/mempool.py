@@ -212,14 +212,13 @@ class Mempool:
         queue = self._queues.get(body.org)
         if queue is not None:
             self._check_quota(queue, transaction)
-        fingerprint = digest("lepton/waiting", transaction.encoded)
-        if known := self._bad.get(fingerprint):
+        if self._bad and (known := self._bad.get(_fingerprint(transaction))):
             raise known
         try:
             self._check(transaction, now.wall_ms)
         except Unacceptable as error:
             if error.code in _FAULTS:
-                self._remember_bad(fingerprint, error)
+                self._remember_bad(_fingerprint(transaction), error)
             raise
         self._add(transaction)
         dropped = self._make_room()
@@ -345,3 +344,7 @@ class Mempool:
         self._forms.discard(transaction.encoded)
         if not queue.nonces:
             del self._queues[body.org]
+
+
+def _fingerprint(transaction: Transaction) -> bytes:
+    return digest("lepton/waiting", transaction.encoded)

@@ -127,7 +127,7 @@ def _plan_network(simulation: Simulation) -> None:
         simulation.at(rng.randint(0, plan.faulty_ms), lambda: _unblock(simulation))
     if rng.random() < 0.5:
         for _ in range(3):
-            kind = rng.choice(("Prepare", "Prepare", "Commit", "Proposal", "RoundChange", "Transaction"))
+            kind = rng.choice(("Prepare", "Prepare", "Commit", "Proposal", "RoundChange", "Transactions"))
             start_ms = rng.randint(0, plan.faulty_ms)
             simulation.at(start_ms, lambda kind=kind: simulation.network.starve(kind, orgs))  # type: ignore[misc]
             simulation.at(start_ms + rng.randint(100, STORM_MS_MAX), simulation.network.starved.clear)

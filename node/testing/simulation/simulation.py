@@ -90,7 +90,7 @@ class Simulation:
         if transaction is None:
             transaction = self.transaction(org)
         self.checkers.submitted[transaction.id] = transaction
-        self.feed(org, Submitted(transaction))
+        self.feed(org, Submitted((transaction,)))
         return transaction
 
     def transaction(self, org: OrgId) -> Transaction:
@@ -180,7 +180,7 @@ class Simulation:
         transaction = self.founded.transaction(org, self._nonces[org], evidence.NAME, "report", payload, until_ms)
         self._nonces[org] += 1
         self.checkers.submitted[transaction.id] = transaction
-        self.at(1, lambda: self.feed(slot, Submitted(transaction)))
+        self.at(1, lambda: self.feed(slot, Submitted((transaction,))))
 
     def settled(self, slot: OrgId) -> None:
         """See to it that the member gets its next tick."""

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from node.base.codec import decode
-from node.base.types import OrgId, PeerMessage, PreparedBlock, Proposal, RoundChange, Transaction, Vote
+from node.base.types import OrgId, PeerMessage, PreparedBlock, Proposal, RoundChange, Transactions, Vote
 from node.engine.replica import Submitted
 from node.testing.simulation.faults import check_progress
 from node.testing.simulation.plan import Outcome, Plan
@@ -63,7 +63,7 @@ class Schedule:
                 return message.height, message.round
             case PreparedBlock() as message:
                 return message.certificate.height, message.certificate.round + 1
-            case Transaction():
+            case Transactions():
                 return 0, 0
             case _:
                 return None
@@ -101,4 +101,4 @@ def run_twins(plan: Plan) -> Outcome:
 def _submit(simulation: Simulation, slot: OrgId) -> None:
     transaction = simulation.transaction(simulation.members[slot].org)
     simulation.checkers.submitted[transaction.id] = transaction
-    simulation.feed(slot, Submitted(transaction))
+    simulation.feed(slot, Submitted((transaction,)))

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from node.base.types import OrgId, PeerMessage, RoundChange, Transaction, Vote
+from node.base.types import OrgId, PeerMessage, RoundChange, Transactions, Vote
 from node.engine.inbox import BYTES_PER_PEER_MAX, MESSAGES_PER_PEER_MAX, WINDOW, Inbox
 from node.engine.replica_io import LinkChanged, PeerSent
 
@@ -28,15 +28,15 @@ def test_an_honest_load_is_taken_in_the_order_of_arrival():
     inbox, put = Inbox(), []
     for number in range(WINDOW):
         for peer in (A, B, C):
-            inbox.put(peer, message(Transaction, number))
-            put.append(PeerSent(peer, message(Transaction, number)))
+            inbox.put(peer, message(Transactions, number))
+            put.append(PeerSent(peer, message(Transactions, number)))
 
     assert taken(inbox) == put
 
 
 def test_votes_overtake_and_keep_their_own_order():
     inbox = Inbox()
-    inbox.put(A, message(Transaction, 1))
+    inbox.put(A, message(Transactions, 1))
     inbox.put_own(LinkChanged(B, True))
     inbox.put(B, message(Vote, 2))
     inbox.put(A, message(RoundChange, 3))
@@ -44,12 +44,12 @@ def test_votes_overtake_and_keep_their_own_order():
     assert taken(inbox) == [
         PeerSent(B, message(Vote, 2)),
         PeerSent(A, message(RoundChange, 3)),
-        PeerSent(A, message(Transaction, 1)),
+        PeerSent(A, message(Transactions, 1)),
         LinkChanged(B, True),
     ]
 
 
-@pytest.mark.parametrize("kind", [Vote, Transaction])
+@pytest.mark.parametrize("kind", [Vote, Transactions])
 def test_a_flood_delays_another_peer_by_its_window_only(kind):
     inbox = Inbox()
     for number in range(MESSAGES_PER_PEER_MAX):
@@ -81,20 +81,20 @@ def test_each_peers_waiting_messages_are_bounded_by_count_and_bytes():
 def test_dropping_a_peer_leaves_the_others_and_begins_anew():
     inbox = Inbox()
     for number in range(1_000):
-        inbox.put(A, message(Transaction, number))
+        inbox.put(A, message(Transactions, number))
         inbox.put(A, message(Vote, number))
-    inbox.put(B, message(Transaction, 7))
+    inbox.put(B, message(Transactions, 7))
     inbox.drop(A)
-    inbox.put(A, message(Transaction, 8))
+    inbox.put(A, message(Transactions, 8))
 
-    assert taken(inbox) == [PeerSent(B, message(Transaction, 7)), PeerSent(A, message(Transaction, 8))]
+    assert taken(inbox) == [PeerSent(B, message(Transactions, 7)), PeerSent(A, message(Transactions, 8))]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_comes_each_peers_messages_of_one_kind_keep_their_order_and_none_is_lost(seed):
     chance, inbox, put, got = random.Random(seed), Inbox(), [], []
     for number in range(3_000):
-        sent = PeerSent(chance.choice((A, A, A, B, C)), message(chance.choice((Vote, Transaction)), number))
+        sent = PeerSent(chance.choice((A, A, A, B, C)), message(chance.choice((Vote, Transactions)), number))
         assert inbox.put(sent.peer, sent.message)
         put.append(sent)
         if chance.random() < 0.4:
@@ -105,5 +105,5 @@ def test_whatever_comes_each_peers_messages_of_one_kind_keep_their_order_and_non
         return [item for item in items if item.peer == peer and item.message[0] == KINDS.index(kind)]
 
     for peer in (A, B, C):
-        for kind in (Vote, Transaction):
+        for kind in (Vote, Transactions):
             assert of(peer, kind, got) == of(peer, kind, put)

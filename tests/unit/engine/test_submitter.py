@@ -39,11 +39,13 @@ class Desk:
         asyncio.run(self.submitter.submit("sharing", "register", b""))
         return self.handed[-1]
 
-    async def _hand_in(self, transaction: Transaction) -> None:
-        self.handed.append(transaction)
+    async def _hand_in(self, transactions: tuple[Transaction, ...]) -> list[SubmissionRefused | None]:
+        self.handed.extend(transactions)
         if self.refusing:
             code, self.refusing, self.key = self.refusing, "", self.coming
-            raise SubmissionRefused(code, "The block before changed things.")
+            return [SubmissionRefused(code, "The block before changed things.") for _ in transactions]
+        full = SubmissionRefused("too-many", "submit it again later")
+        return [full if transaction.body.method == "refused" else None for transaction in transactions]
 
 
 def signed_by(transaction: Transaction, signer: HashSigner) -> bool:
@@ -94,3 +96,16 @@ def test_any_other_refusal_is_told():
     with pytest.raises(SubmissionRefused, match="changed things"):
         desk.submit()
     assert len(desk.handed) == 1
+
+
+def test_many_calls_are_handed_in_at_once_and_each_has_its_own_outcome():
+    desk = Desk(OLD)
+    calls = [("sharing", "register", b"1"), ("sharing", "refused", b"2"), ("sharing", "register", b"3")]
+
+    outcomes = asyncio.run(desk.submitter.submit_many(calls))
+
+    assert [one.body.payload for one in desk.handed] == [b"1", b"2", b"3"]
+    assert [one.body.nonce for one in desk.handed] == [desk.handed[0].body.nonce + step for step in range(3)]
+    assert outcomes[0] == desk.handed[0].id
+    assert isinstance(outcomes[1], SubmissionRefused)
+    assert outcomes[2] == desk.handed[2].id

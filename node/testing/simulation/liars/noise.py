@@ -11,6 +11,7 @@ from node.base.types import (
     Signature,
     Transaction,
     TransactionBody,
+    Transactions,
     transaction_signing_bytes,
 )
 from node.ledger.contracts.sharing import Register
@@ -81,14 +82,18 @@ class WorthlessTransactions(Tactic):
         for peer in kit.peers:
             kit.post(
                 peer,
-                rng.choice(
+                Transactions(
                     (
-                        good,
-                        self._transaction(kit.chain, kit.wall_ms() + 60_000),
-                        self._transaction(kit.chain, kit.wall_ms() - 60_000),
-                        self._transaction(Digest(rng.randbytes(32)), kit.wall_ms() + 60_000),
-                        replace(good, signature=kit.forged()),
-                        replace(good, body=replace(good.body, org=rng.choice(kit.peers))),
+                        rng.choice(
+                            (
+                                good,
+                                self._transaction(kit.chain, kit.wall_ms() + 60_000),
+                                self._transaction(kit.chain, kit.wall_ms() - 60_000),
+                                self._transaction(Digest(rng.randbytes(32)), kit.wall_ms() + 60_000),
+                                replace(good, signature=kit.forged()),
+                                replace(good, body=replace(good.body, org=rng.choice(kit.peers))),
+                            )
+                        ).encoded,
                     )
                 ),
             )

@@ -14,7 +14,7 @@ _WITHHELD = (
     frozenset({"Proposal"}),
     frozenset({"RoundChange", "PreparedBlock"}),
     frozenset({"PreparedBlock"}),
-    frozenset({"Transaction", "BodiesResponse"}),
+    frozenset({"Transactions", "BodiesResponse"}),
     frozenset({"BlocksResponse"}),
     frozenset({"Tip", "BlocksResponse"}),
 )

@@ -1,5 +1,8 @@
 """Tips, catch-up, fan-out and bodies: whom this member asks, and whom it stops asking."""
 
+import pytest
+
+from node.base.codec import decode
 from node.base.types import (
     BlocksRequest,
     BlocksResponse,
@@ -13,11 +16,13 @@ from node.base.types import (
     Tip,
     Transaction,
     TransactionBody,
+    Transactions,
     VoteKind,
 )
 from node.core import gossip
 from node.core.gossip.catch_up import ANSWER_MS_MAX, GRACE_MS, SHUN_MS
-from node.core.gossip.gossip import EAGER_PEERS, REPEAT_MS, TIP_INTERVAL_MS
+from node.core.gossip.gossip import REPEAT_MS, TIP_INTERVAL_MS
+from node.core.gossip.outbox import BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, GATHER_MS, TREE_FANOUT
 from node.testing.council import Forge
 
 ME, A, B, C = (OrgId(name) for name in ("me", "a", "b", "c"))
@@ -213,54 +218,117 @@ def test_an_idle_member_sends_one_tip_every_few_seconds_to_one_peer_in_turn():
     assert machine.wake_at == 7 * REPEAT_MS
 
 
-def transaction() -> Transaction:
-    return Transaction(TransactionBody(HEAD, ME, 0, 0, "c", "m", b""), Signature(bytes(64)))
+def transaction(org: OrgId = ME, nonce: int = 0, size: int = 0) -> Transaction:
+    return Transaction(TransactionBody(HEAD, org, nonce, 0, "c", "m", bytes(size)), Signature(bytes(64)))
+
+
+def sent(effects: list[gossip.Effect]) -> list[tuple[OrgId, list[int]]]:
+    """To whom which nonces go."""
+    return [
+        (effect.peer, [decode(Transaction, form).body.nonce for form in effect.message.forms])
+        for effect in effects
+        if isinstance(effect, gossip.Send) and isinstance(effect.message, Transactions)
+    ]
 
 
 def test_in_a_small_network_the_origin_sends_to_all_and_nobody_forwards():
     machine = linked(A, B, C)
 
-    own = machine.step(gossip.NewTransaction(transaction(), None), now=at(1))
-    others = machine.step(gossip.NewTransaction(transaction(), A), now=at(1))
+    own = machine.step(gossip.NewTransactions((transaction(),)), now=at(1))
+    others = machine.step(gossip.NewTransactions((transaction(A),)), now=at(1_000))
 
-    assert [effect.peer for effect in own] == [A, B, C]
-    assert others == []
+    assert sent(own) == [(A, [0]), (B, [0]), (C, [0])]
+    assert sent(others) == []
 
 
-def test_in_a_large_network_everybody_passes_on_to_a_few():
-    peers = tuple(OrgId(f"p{index:02}") for index in range(30))
-    machine = linked(*peers)
+def test_a_transaction_leaves_a_quiet_network_at_once_and_a_busy_one_with_its_next():
+    machine = linked(A)
 
-    own = machine.step(gossip.NewTransaction(transaction(), None), now=at(1))
-    passed_on = machine.step(gossip.NewTransaction(transaction(), own[0].peer), now=at(1))
+    first = machine.step(gossip.NewTransactions((transaction(nonce=1),)), now=at(100))
+    second = machine.step(gossip.NewTransactions((transaction(nonce=2),)), now=at(101))
+    third = machine.step(gossip.NewTransactions((transaction(nonce=3),)), now=at(102))
+    wake_at = machine.wake_at
+    gathered = machine.step(gossip.Tick(), now=at(100 + GATHER_MS))
 
-    assert len(own) == len(passed_on) == EAGER_PEERS
-    assert own[0].peer not in {effect.peer for effect in passed_on}
+    assert sent(first) == [(A, [1])]
+    assert sent(second) == sent(third) == []
+    assert wake_at == 100 + GATHER_MS
+    assert sent(gathered) == [(A, [2, 3])]
+
+
+def test_a_message_carries_no_more_than_its_bounds():
+    machine = linked(A)
+    many = tuple(transaction(nonce=nonce) for nonce in range(BATCH_TRANSACTIONS_MAX + 1))
+    large = tuple(transaction(nonce=nonce, size=BATCH_BYTES_MAX // 2) for nonce in range(3))
+
+    by_count = machine.step(gossip.NewTransactions(many), now=at(100))
+    by_bytes = machine.step(gossip.NewTransactions(large), now=at(200))
+
+    assert [len(nonces) for _, nonces in sent(by_count)] == [BATCH_TRANSACTIONS_MAX, 1]
+    assert [len(nonces) for _, nonces in sent(by_bytes)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("members", [9, 10, 16, 31, 64, 100])
+def test_in_a_large_network_a_transaction_reaches_every_member_once(members):
+    orgs = [OrgId(f"p{index:03}") for index in range(members)]
+    machines = {org: gossip.Gossip(org) for org in orgs}
+    for org, machine in machines.items():
+        for peer in orgs:
+            if peer != org:
+                machine.step(gossip.Linked(peer, True), now=at(0))
+    given: list[OrgId] = []
+    hops = [[orgs[3]]]
+
+    while hops[-1]:
+        news = gossip.NewTransactions((transaction(orgs[3]),))
+        hops.append([peer for org in hops[-1] for peer, _ in sent(machines[org].step(news, now=at(1)))])
+        given += hops[-1]
+
+    assert sorted(given) == sorted(set(orgs) - {orgs[3]})
+    assert len(hops) - 2 <= 3
+    assert max(len(hop) for hop in hops[:2]) <= TREE_FANOUT
 
 
 def test_missing_bodies_are_asked_of_the_proposer_and_then_of_others():
     machine = linked(A, B, C)
     ids = (Digest(b"\x01" * 32), Digest(b"\x02" * 32))
 
-    asked = machine.step(gossip.Wanted(ids, (B, A, C)), now=at(100))
-    peers = [effect.peer for effect in asked]
-    for _ in range(3):
-        wake_at = machine.wake_at
-        assert wake_at is not None
-        peers += [effect.peer for effect in machine.step(gossip.Tick(), now=at(wake_at))]
-    machine.step(gossip.Wanted((), ()), now=at(5_000))
+    at_once = machine.step(gossip.Wanted(ids, (B, A, C)), now=at(100))
+    asked = [effect for _ in range(4) for effect in tick(machine)]
+    machine.step(gossip.Wanted((), ()), now=at(4_000))
 
-    assert asked == [gossip.Send(B, BodiesRequest(ids))]
-    assert peers == [B, A, C, B]
+    # They may be under way, so nobody is asked before a moment is over.
+    assert at_once == []
+    assert asked == [gossip.Send(peer, BodiesRequest(ids)) for peer in (B, A, C, B)]
     assert machine.wake_at == REPEAT_MS
+
+
+def test_what_is_still_missing_when_some_came_is_asked_for_no_sooner():
+    machine = linked(A, B, C)
+    ids = (Digest(b"\x01" * 32), Digest(b"\x02" * 32))
+    machine.step(gossip.Wanted(ids, (B, A, C)), now=at(100))
+
+    some_came = machine.step(gossip.Wanted(ids[1:], (B, A, C)), now=at(120))
+    asked = tick(machine)
+
+    assert some_came == []
+    assert asked == [gossip.Send(B, BodiesRequest(ids[1:]))]
 
 
 def test_bodies_are_not_asked_of_who_has_no_link():
     machine = linked(C)
+    machine.step(gossip.Wanted((Digest(bytes(32)),), (B, A, C)), now=at(100))
 
-    effects = machine.step(gossip.Wanted((Digest(bytes(32)),), (B, A, C)), now=at(100))
+    effects = tick(machine)
 
     assert [effect.peer for effect in effects] == [C]
+
+
+def tick(machine: gossip.Gossip) -> list[gossip.Effect]:
+    """What it does when it wants to be woken."""
+    wake_at = machine.wake_at
+    assert wake_at is not None
+    return machine.step(gossip.Tick(), now=at(wake_at))
 
 
 def test_blocks_in_a_quick_row_are_told_of_once_and_the_last_one_surely():

@@ -100,7 +100,7 @@ def test_a_row_that_turns_false_is_synced_before_anything_is_signed_on_it():
     row = (*good[:2], CertifiedBlock(good[2].block, other), *good[3:])
 
     effects = behind.hear(BlocksResponse(Height(1), row))
-    later = behind.give(Submitted(waiting))
+    later = behind.give(Submitted((waiting,)))
 
     assert commits(effects) == [(1, False), (2, False)]
     kinds = [type(effect) for effect in effects if isinstance(effect, CommitBlock | SyncBlocks | PeerFault)]
@@ -112,7 +112,7 @@ def test_a_row_that_turns_false_is_synced_before_anything_is_signed_on_it():
 
 def test_in_the_middle_of_a_row_this_member_says_nothing():
     behind = Behind()
-    behind.give(Submitted(behind.chain.founding.transaction("dot", 1, "sharing", "register", b"")))
+    behind.give(Submitted((behind.chain.founding.transaction("dot", 1, "sharing", "register", b""),)))
     behind.hear_tip()
 
     effects = behind.hear(BlocksResponse(Height(1), tuple(behind.chain.certified)))

@@ -12,6 +12,7 @@ from node.base.types import (
     PeerMessage,
     RoundChange,
     Tip,
+    Transactions,
     Vote,
     VoteKind,
 )
@@ -65,7 +66,7 @@ def test_a_network_of_one_decides_alone():
     replica.step(Started(), now=NOW)
     transaction = registration(founded)
 
-    effects = replica.step(Submitted(transaction), now=NOW)
+    effects = replica.step(Submitted((transaction,)), now=NOW)
 
     assert effects[0] == Admitted(transaction.id)
     commit = effects[-1]
@@ -83,7 +84,7 @@ def test_height_head_and_state_root_are_of_one_block_while_the_next_is_being_wri
     replica = make(founded, disk)
     replica.step(Started(), now=NOW)
     before = (replica.height, replica.head_digest, replica.state_root)
-    commit = replica.step(Submitted(registration(founded)), now=NOW)[-1]
+    commit = replica.step(Submitted((registration(founded),)), now=NOW)[-1]
     assert isinstance(commit, CommitBlock)
 
     disk.commit(commit.certified, commit.receipts, commit.writes, durable=commit.durable)
@@ -98,7 +99,7 @@ def test_what_is_signed_is_written_before_it_is_sent():
     replica = make(founded, Disk(founded.genesis), index=1)
     replica.step(Started(), now=NOW)
 
-    effects = replica.step(Submitted(registration(founded, index=1)), now=NOW)
+    effects = replica.step(Submitted((registration(founded, index=1),)), now=NOW)
 
     written: set[bytes] = set()
     sent = 0
@@ -120,10 +121,10 @@ def test_a_transaction_goes_to_everybody_that_is_linked():
         replica.step(LinkChanged(org, True), now=NOW)
     transaction = registration(founded)
 
-    effects = replica.step(Submitted(transaction), now=NOW)
-    again = replica.step(Submitted(transaction), now=NOW)
+    effects = replica.step(Submitted((transaction,)), now=NOW)
+    again = replica.step(Submitted((transaction,)), now=NOW)
 
-    data = encode(transaction, PeerMessage)
+    data = encode(Transactions((transaction.encoded,)), PeerMessage)
     assert [effect for effect in effects if isinstance(effect, Send)] == [Send(org, data) for org in founded.orgs[1:3]]
     assert [type(effect) for effect in again] == [Refused]
 
@@ -133,7 +134,7 @@ def test_a_bodies_request_is_answered_with_what_waits():
     replica = make(founded, Disk(founded.genesis))
     replica.step(Started(), now=NOW)
     transaction = registration(founded)
-    replica.step(Submitted(transaction), now=NOW)
+    replica.step(Submitted((transaction,)), now=NOW)
 
     request = BodiesRequest((Digest(bytes(32)), transaction.id))
     effects = replica.step(PeerSent(founded.orgs[2], encode(request, PeerMessage)), now=NOW)
@@ -187,7 +188,7 @@ def test_a_restarted_replica_sends_the_same_bytes():
     disk = Disk(founded.genesis)
     first = make(founded, disk, index=1)
     first.step(Started(), now=NOW)
-    effects = first.step(Submitted(registration(founded, index=1)), now=NOW)
+    effects = first.step(Submitted((registration(founded, index=1),)), now=NOW)
     for effect in effects:
         if isinstance(effect, AppendVotes):
             disk.append(effect.height, effect.entries)
