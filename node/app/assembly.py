@@ -25,6 +25,7 @@ from node.base.types import Digest, Genesis, Height, OrgId, Statement, chain_id
 from node.edge.learning.learner import ProcessLearner
 from node.edge.storage import FileSealer, FileVoteLog, MemberKeys, SqliteStore, make_private_folder
 from node.edge.telemetry import SystemClock, SystemEntropy
+from node.engine.joining import Joiner
 from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
@@ -45,6 +46,10 @@ class RunningTransport(Transport, Linked, Protocol):
 
     async def start(self) -> None:
         """Listen and begin to dial."""
+        ...
+
+    def recheck(self) -> None:
+        """Members, certificates or addresses changed: cut, begin and trust accordingly, open streams too."""
         ...
 
     async def close(self) -> None:
@@ -76,6 +81,7 @@ class MemberNode:
     store: SqliteStore
     submitter: Submitter
     duties: Duties
+    joiner: Joiner
 
     def __init__(
         self,
@@ -110,6 +116,7 @@ class MemberNode:
             group.create_task(self.engine.run())
             group.create_task(self.training.run())
             group.create_task(self.duties.run())
+            group.create_task(self.joiner.run())
 
     async def close(self) -> None:
         """Close everything, the disk last."""
@@ -179,6 +186,15 @@ class MemberNode:
             log=lambda text: self._log.warning("duty", note=text),
         )
         self.duties.look()
+        self.joiner = Joiner(
+            self.org,
+            self.store.state,
+            head=lambda: (self.engine.replica.height, self.engine.replica.state_root),
+            is_behind=lambda: not self.engine.replica.tips or self._is_behind(),
+            submit=self.submitter.submit,
+            log=lambda text: self._log.info("joining", note=text),
+        )
+        self._members, self._epoch = members, members.epoch
         self._assemble_training(clock, entropy, members)
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
@@ -234,9 +250,13 @@ class MemberNode:
 
     def _committed(self, height: Height) -> None:
         self._log.debug("block", height=height)
+        if (epoch := self._members.epoch) != self._epoch:
+            self._epoch = epoch
+            self.transport.recheck()
         self.backend.committed(height)
         self.duties.look()
         self.training.on_block()
+        self.joiner.look()
 
     def _is_behind(self) -> bool:
         replica = self.engine.replica

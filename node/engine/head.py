@@ -49,7 +49,9 @@ class Head:
         self.base = chain.base()
         self.digest = self.chain_id
         self.time_ms = genesis.body.time_ms
-        self.members: MemberSet = members_at_head(state)
+        self._entries = view(state, membership.NAME)
+        self._epoch = -1
+        self._take_over_members()
         self.state_root = state_root(state.node)
         if chain.height() > 0:
             last = chain.block(chain.height())
@@ -62,7 +64,7 @@ class Head:
         self._last = certified
         self._executed = {}
         self.height, self.digest, self.time_ms = header.height, certified.block.digest, header.time_ms
-        self.members = members_at_head(self._state)
+        self._take_over_members()
         # Not the database's: that is a block ahead of this one between its commit and our hearing of it.
         self.state_root = header.state_root
 
@@ -83,6 +85,15 @@ class Head:
         """Whether the ledger names the organisation for a fault at this height or above."""
         prefix = f"evidence/fault/{org}/".encode()
         return any(int(key[len(prefix) :].split(b"/")[0]) >= height for key, _ in self._state.scan(prefix))
+
+    def _take_over_members(self) -> None:
+        self.members: MemberSet = members_at_head(self._state)
+        self.changes_wait = membership.has_queue(self._entries)
+        epoch = membership.epoch(self._entries)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            # Candidates hear what members say to each other, so that one that enters the set is not a block behind.
+            self.audience = tuple(sorted({*self.members.orgs, *membership.candidates(self._entries)} - {self._org}))
 
     def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
         """A fresh block by this member, executed."""

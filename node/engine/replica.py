@@ -25,6 +25,7 @@ from node.base.types import (
     Heard,
     Height,
     Instant,
+    MemberSet,
     OrgId,
     PeerMessage,
     PreparedBlock,
@@ -180,6 +181,11 @@ class Replica:
     def state_root(self) -> Digest:
         """The root of the committed state."""
         return self._head.state_root
+
+    @property
+    def members(self) -> MemberSet:
+        """In force at the next height."""
+        return self._head.members
 
     @property
     def round(self) -> int:
@@ -384,7 +390,8 @@ class Replica:
         self._effects.extend(ReportEvidence(*proof) for proof in self._reports.take_due(self._now))
 
     def _has_work(self) -> bool:
-        return len(self._mempool) > 0 or _is_due(self._heartbeat_at_ms, self._now.mono_ms)
+        # A change of members must not wait for somebody's transaction (quorum#796, besu#8425).
+        return self._head.changes_wait or len(self._mempool) > 0 or _is_due(self._heartbeat_at_ms, self._now.mono_ms)
 
     # Messages
 
@@ -523,8 +530,7 @@ class Replica:
                 self._effects.append(AppendVotes(self._consensus.height, entries))
             case consensus.Broadcast(message):
                 data = encode(message, _MESSAGE)
-                others = (org for org in self._head.members.orgs if org != self._org)
-                self._effects.extend(Send(org, data) for org in others)
+                self._effects.extend(Send(org, data) for org in self._head.audience)
             case consensus.SendTo(peer, message):
                 self._send(peer, message)
             case consensus.Build():

@@ -157,6 +157,13 @@ class Cluster:
         await self._start(self[org])
         return self[org]
 
+    async def add(self, org: str) -> ClusterMember:
+        """Start an organisation that no founder knew, with this network's genesis; a motion must admit it."""
+        member = ClusterMember(OrgId(org), Path(self._scratch.name) / org)
+        await self._start(member)
+        self.members[member.org] = member
+        return member
+
     async def until(self, holds: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
         """Wait until `holds`. Raises `TimeoutError`, or what ended a member meanwhile."""
         async with asyncio.timeout(timeout_s):
@@ -232,7 +239,11 @@ class _MemoryLinks:
 
     async def start(self) -> None:
         wiring = self._wiring
+        self._network.know(self._org, wiring.members.orgs())
         self._inner = self._network.join(self._org, wiring.on_message, wiring.on_link, wiring.bulk_server)
+
+    def recheck(self) -> None:
+        self._network.know(self._org, self._wiring.members.orgs())
 
     async def close(self) -> None:
         self._network.take_down(self._org)
@@ -274,6 +285,9 @@ class _Cut(Shaped):
 
     async def start(self) -> None:
         await self._running.start()
+
+    def recheck(self) -> None:
+        self._running.recheck()
 
     async def close(self) -> None:
         await self._running.close()

@@ -32,6 +32,7 @@ class MemoryNetwork:
         self._no_control: set[frozenset[OrgId]] = set()
         self._no_bulk: set[tuple[OrgId, OrgId]] = set()
         self._cut_until: dict[frozenset[OrgId], float] = {}
+        self._known: dict[OrgId, frozenset[OrgId]] = {}
         self._moved: Counter[tuple[OrgId, OrgId, bool]] = Counter()
 
     def join(self, org: OrgId, on_message: OnMessage, on_link: OnLink, bulk_server: BulkServer) -> "MemoryTransport":
@@ -77,6 +78,11 @@ class MemoryNetwork:
         loop = asyncio.get_running_loop()
         self._cut_until[pair] = loop.time() + seconds
         loop.call_later(seconds, self._update_links)
+        self._update_links()
+
+    def know(self, org: OrgId, peers: Iterable[OrgId]) -> None:
+        """From now on the member links with these and nobody else."""
+        self._known[org] = frozenset(peers)
         self._update_links()
 
     def deliver(self, source: "MemoryTransport", peer: OrgId, message: bytes) -> None:
@@ -140,10 +146,15 @@ class MemoryNetwork:
         """Bring links up and down as members and cuts are now, telling both ends at the loop's next turn."""
         orgs, now = sorted(self._members), asyncio.get_running_loop().time()
         cut = {pair for pair, until in self._cut_until.items() if until > now}
-        wanted = {frozenset((a, b)) for a in orgs for b in orgs if a < b} - self._no_control - cut
+        pairs = {frozenset((a, b)) for a in orgs for b in orgs if a < b and self._may_link(a, b)}
+        wanted = pairs - self._no_control - cut
         self._announce(self._linked - wanted, False)
         self._announce(wanted - self._linked, True)
         self._linked = wanted
+
+    def _may_link(self, a: OrgId, b: OrgId) -> bool:
+        """Both must know each other, where they said whom they know."""
+        return all(peer in self._known.get(org, {peer}) for org, peer in ((a, b), (b, a)))
 
     def _announce(self, links: Iterable[frozenset[OrgId]], up: bool) -> None:
         loop = asyncio.get_running_loop()
