@@ -49,6 +49,8 @@ DIAL_HIGHER_WAIT_S = 0.2
 """The higher organisation lets the lower one dial first, so that both dial rarely."""
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MAX_S = 2.0
+FAILED_DIALS_MAX = 5
+"""After so many in a row a peer is dialled only where something answers at all: a failed dial leaks in gRPC's core."""
 LINK_PROVEN_S = 2.0
 """A link that lived this long starts the back-off anew."""
 

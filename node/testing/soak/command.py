@@ -41,8 +41,7 @@ def _options(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/soak", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # A wiped member does not come back by itself yet.
-    names = [kind.name.lower().replace("_", "-") for kind in FaultKind if kind is not FaultKind.WIPE]
+    names = [kind.name.lower().replace("_", "-") for kind in FaultKind]
     parser.add_argument("--minutes", type=float, default=5.0, metavar="M", help="of load and faults (default: 5)")
     parser.add_argument("--members", type=int, default=4, metavar="N", help="daemons, 4 or more (default: 4)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="chooses the faults (default: 0)")

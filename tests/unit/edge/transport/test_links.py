@@ -1,5 +1,7 @@
 """Control links over real sockets and real TLS: up, in order, one per pair, and back after a restart."""
 
+import asyncio
+
 from node.base.types import OrgId
 
 A, B, C, D = (OrgId(name) for name in "abcd")
@@ -75,3 +77,27 @@ async def test_traffic_is_counted_by_peer_and_purpose(parties):
     assert 10_000 <= a.transport.traffic(B).control_sent - before.control_sent < 10_050
     assert b.transport.traffic(A).control_received >= 10_000
     assert a.transport.traffic(C).control_sent == 0
+
+
+async def test_a_peer_that_is_long_away_is_only_knocked_for_and_linked_when_it_is_back(parties):
+    # A failed dial leaks in gRPC's core; a TCP connection that is refused does not.
+    a, b = await parties.network("a", "b")
+    port = b.transport.bound_port
+    await b.transport.close()
+
+    def failure():
+        (link,) = a.transport.health().links
+        return link.failure or ""
+
+    for _ in range(2_000):
+        if failure().startswith("nothing answers at"):
+            break
+        await asyncio.sleep(0.01)
+    assert failure().startswith(f"nothing answers at 127.0.0.1:{port}: ")
+    again = await parties.start("b", listen=f"127.0.0.1:{port}")
+    again.members.accepted[A] = a.members.accepted[A]
+    again.transport.recheck()
+    await a.linked(again)
+
+    (link,) = a.transport.health().links
+    assert (link.connected, link.dialled, link.failure) == (True, True, None)
