@@ -73,6 +73,9 @@ async def test_traffic_is_counted_by_peer_and_purpose(parties):
 
     a.transport.send(B, bytes(10_000))
     await b.heard.until(lambda: bool(b.heard.messages))
+    # When the answer is here, the writing that it answers is over and counted.
+    b.transport.send(A, b"taken")
+    await a.heard.until(lambda: bool(a.heard.messages))
 
     assert 10_000 <= a.transport.traffic(B).control_sent - before.control_sent < 10_050
     assert b.transport.traffic(A).control_received >= 10_000
