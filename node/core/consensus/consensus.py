@@ -367,6 +367,8 @@ class Consensus:
             at.note_round(change.org, change.round)
         at.proposal, at.proposed = proposal, digest
         self._heard(proposal.org, proposal.round)
+        for vote in at.prepares.of_round(at.round):
+            self._contradict(vote)
         if digest in at.executed:
             self._advance()
         else:

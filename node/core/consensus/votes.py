@@ -35,11 +35,14 @@ class VoteBook:
 
     def certificate(self, height: Height, round_: int, block: Digest, quorum: int) -> Certificate | None:
         """All votes for the block in the round, when they are a quorum. One round only: rounds never add up."""
-        found = [rounds[round_] for rounds in self._votes.values() if round_ in rounds]
-        matching = sorted((vote.org, vote.signature) for vote in found if vote.block == block)
+        matching = sorted((vote.org, vote.signature) for vote in self.of_round(round_) if vote.block == block)
         if len(matching) < quorum:
             return None
         return Certificate(height, round_, block, tuple(SignedBy(org, signature) for org, signature in matching))
+
+    def of_round(self, round_: int) -> list[Vote]:
+        """All votes in the round."""
+        return [rounds[round_] for rounds in self._votes.values() if round_ in rounds]
 
     def rounds_of(self, block: Digest) -> list[int]:
         """The rounds in which anybody voted for the block, ascending."""

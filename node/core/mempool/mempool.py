@@ -277,6 +277,8 @@ class Mempool:
         effects.extend(self._expire(committed.time_ms))
         for org in sorted(committed.rekeyed):
             effects.extend(self._rekey(org, now))
+        if not committed.transactions:
+            effects.extend(self._give_up(now))
         early, self._early = self._early, {}
         for received in early.values():
             effects.extend(self._received(received.peer, received.transaction, now))
@@ -293,6 +295,20 @@ class Mempool:
             try:
                 effects.extend(self._admit(self._renew(transaction) or transaction, now))
             except Unacceptable as error:
+                effects.append(Refused(transaction.id, error.code, error.reason))
+        return effects
+
+    def _give_up(self, now: Instant) -> list[Effect]:
+        """An empty block although something waits: what no block can include must not ask for blocks for ever.
+
+        So it is with what a member sent before it was suspended, or before its TLS term was over.
+        """
+        effects: list[Effect] = []
+        for transaction in list(self.candidates()):
+            try:
+                self._check(transaction, now.wall_ms)
+            except Unacceptable as error:
+                self._remove(transaction)
                 effects.append(Refused(transaction.id, error.code, error.reason))
         return effects
 

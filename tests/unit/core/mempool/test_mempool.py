@@ -296,7 +296,7 @@ def test_without_a_new_key_nothing_is_looked_at_again():
 
     check.key = b"new"
 
-    assert pool.step(Committed((), 0), now=NOW) == []
+    assert pool.step(Committed((transaction("bob", 9),), 0), now=NOW) == []
     assert len(pool) == 1
 
 
@@ -327,3 +327,25 @@ def test_what_is_held_back_is_bounded():
     effects = pool.step(Committed((), 0), now=NOW)
 
     assert codes(effects) == ["Admitted"] * EARLY_MAX
+
+
+def test_after_an_empty_block_what_cannot_be_included_leaves():
+    # A suspended member's last transactions asked for one empty block after the other, as fast as the members can.
+    left: set[str] = set()
+
+    def check(transaction: Transaction, wall_ms: int) -> None:
+        if transaction.body.org in left:
+            raise Unacceptable("not-a-member", "It was suspended.")
+
+    pool = Mempool(check=check)
+    for org in ("ada", "bob"):
+        pool.step(Submitted(transaction(org, 1)), now=NOW)
+    left.add("bob")
+
+    used = pool.step(Committed((transaction("ada", 7),), NOW.wall_ms), now=NOW)
+    assert codes(used) == []
+    assert waiting(pool) == [("ada", 1), ("bob", 1)]
+    effects = pool.step(Committed((), NOW.wall_ms), now=NOW)
+
+    assert codes(effects) == ["not-a-member"]
+    assert waiting(pool) == [("ada", 1)]
