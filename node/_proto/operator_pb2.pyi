@@ -10,6 +10,26 @@ class Empty(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class CardReply(_message.Message):
+    __slots__ = ("card",)
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    card: bytes
+    def __init__(self, card: _Optional[bytes] = ...) -> None: ...
+
+class Passphrase(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
+class CardPresented(_message.Message):
+    __slots__ = ("card", "endorsement")
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    ENDORSEMENT_FIELD_NUMBER: _ClassVar[int]
+    card: bytes
+    endorsement: bytes
+    def __init__(self, card: _Optional[bytes] = ..., endorsement: _Optional[bytes] = ...) -> None: ...
+
 class Json(_message.Message):
     __slots__ = ("text",)
     TEXT_FIELD_NUMBER: _ClassVar[int]

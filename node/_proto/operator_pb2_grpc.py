@@ -76,6 +76,21 @@ class OperatorStub:
                 request_serializer=operator__pb2.HaltCall.SerializeToString,
                 response_deserializer=operator__pb2.Json.FromString,
                 _registered_method=True)
+        self.Card = channel.unary_unary(
+                '/lepton.Operator/Card',
+                request_serializer=operator__pb2.Empty.SerializeToString,
+                response_deserializer=operator__pb2.CardReply.FromString,
+                _registered_method=True)
+        self.TakeKeys = channel.unary_unary(
+                '/lepton.Operator/TakeKeys',
+                request_serializer=operator__pb2.Passphrase.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
+        self.Present = channel.unary_unary(
+                '/lepton.Operator/Present',
+                request_serializer=operator__pb2.CardPresented.SerializeToString,
+                response_deserializer=operator__pb2.Outcome.FromString,
+                _registered_method=True)
         self.Receipts = channel.unary_stream(
                 '/lepton.Operator/Receipts',
                 request_serializer=operator__pb2.Empty.SerializeToString,
@@ -144,6 +159,27 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Card(self, request, context):
+        """This organisation's newest card on the ledger, in the byte form that is signed; empty before its admission.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TakeKeys(self, request, context):
+        """Opens the key files that are new in the member's folder. The passphrase is not kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Present(self, request, context):
+        """Brings a newer card to the ledger; answers when its node key is in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Receipts(self, request, context):
         """Receipts of each block from now on, for measuring.
         """
@@ -193,6 +229,21 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Halt,
                     request_deserializer=operator__pb2.HaltCall.FromString,
                     response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Card': grpc.unary_unary_rpc_method_handler(
+                    servicer.Card,
+                    request_deserializer=operator__pb2.Empty.FromString,
+                    response_serializer=operator__pb2.CardReply.SerializeToString,
+            ),
+            'TakeKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeKeys,
+                    request_deserializer=operator__pb2.Passphrase.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Present': grpc.unary_unary_rpc_method_handler(
+                    servicer.Present,
+                    request_deserializer=operator__pb2.CardPresented.FromString,
+                    response_serializer=operator__pb2.Outcome.SerializeToString,
             ),
             'Receipts': grpc.unary_stream_rpc_method_handler(
                     servicer.Receipts,
@@ -418,6 +469,87 @@ class Operator:
             '/lepton.Operator/Halt',
             operator__pb2.HaltCall.SerializeToString,
             operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Card(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Card',
+            operator__pb2.Empty.SerializeToString,
+            operator__pb2.CardReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/TakeKeys',
+            operator__pb2.Passphrase.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Present(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Present',
+            operator__pb2.CardPresented.SerializeToString,
+            operator__pb2.Outcome.FromString,
             options,
             channel_credentials,
             insecure,

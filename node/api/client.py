@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_S = 10.0
 APPROVE_TIMEOUT_S = 300.0
+PRESENT_TIMEOUT_S = 150.0
 
 
 class OperatorClient:
@@ -89,6 +90,25 @@ class OperatorClient:
         reply = await self._ask(self._stub.Halt(operator_pb2.HaltCall(height=height, off=off), timeout=CALL_TIMEOUT_S))
         found: dict[str, Any] = json.loads(reply.text)
         return found
+
+    async def card(self) -> bytes:
+        """This organisation's newest card on the ledger, in its byte form; empty before its admission."""
+        reply = await self._ask(self._stub.Card(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: bytes = reply.card
+        return found
+
+    async def take_keys(self, passphrase: str) -> list[str]:
+        """Have the daemon open the key files that are new in the member's folder; says which."""
+        reply = await self._ask(
+            self._stub.TakeKeys(operator_pb2.Passphrase(text=passphrase), timeout=PRESENT_TIMEOUT_S)
+        )
+        found: list[str] = json.loads(reply.text)
+        return found
+
+    async def present(self, card: bytes, endorsement: bytes = b"") -> Outcome:
+        """Bring a newer card to the ledger; returns when its node key is in force."""
+        call = operator_pb2.CardPresented(card=card, endorsement=endorsement)
+        return _from_wire(await self._ask(self._stub.Present(call, timeout=PRESENT_TIMEOUT_S)))
 
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""

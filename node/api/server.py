@@ -56,6 +56,18 @@ class OperatorBackend(Protocol):
         """At which height this member halts, and whether it has."""
         ...
 
+    def card(self) -> bytes:
+        """This organisation's newest card on the ledger; empty before its admission."""
+        ...
+
+    async def take_keys(self, passphrase: str) -> list[str]:
+        """Open the key files that are new in the member's folder; says which."""
+        ...
+
+    async def present(self, card: bytes, endorsement: bytes) -> Outcome:
+        """Bring a newer card to the ledger, and wait until its node key is in force."""
+        ...
+
     def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""
         ...
@@ -138,6 +150,23 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
             raise
+
+    async def Card(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.CardReply:  # noqa: D102
+        return operator_pb2.CardReply(card=self._backend.card())
+
+    async def TakeKeys(self, request: operator_pb2.Passphrase, context: Any) -> operator_pb2.Json:  # noqa: D102
+        try:
+            taken = await self._backend.take_keys(request.text)
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return operator_pb2.Json(text=json.dumps(taken))
+
+    async def Present(self, request: operator_pb2.CardPresented, context: Any) -> operator_pb2.Outcome:  # noqa: D102
+        try:
+            outcome = await self._backend.present(request.card, request.endorsement)
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return _to_wire(outcome)
 
     async def Receipts(  # noqa: D102
         self, request: operator_pb2.Empty, context: Any

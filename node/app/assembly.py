@@ -17,6 +17,7 @@ from node.app.commitments import kept
 from node.app.duties import Duties
 from node.app.halt import read_halt
 from node.app.members import LedgerMembers
+from node.app.renewal import Holders, Renewable, Renewal
 from node.app.settings import Folder
 from node.app.standing import Linked, Standing
 from node.base.crypto import verify
@@ -41,7 +42,7 @@ OnBroke = Callable[[OrgId, str], None]
 """(peer, reason): the peer's stream ended because it broke the protocol."""
 
 
-class RunningTransport(Transport, Linked, Protocol):
+class RunningTransport(Transport, Linked, Renewable, Protocol):
     """A transport with a beginning and an end, that tells how its links are."""
 
     async def start(self) -> None:
@@ -82,6 +83,7 @@ class MemberNode:
     submitter: Submitter
     duties: Duties
     joiner: Joiner
+    renewal: Renewal
 
     def __init__(
         self,
@@ -130,6 +132,7 @@ class MemberNode:
         self.store = await SqliteStore.open(self._folder.ledger, self.chain, genesis_writes(self._genesis))
         self._stack.push_async_callback(self.store.close)
         self._assemble(vote_log)
+        await self.renewal.keep_card()
         await self.transport.start()
         self._stack.push_async_callback(self.transport.close)
 
@@ -198,7 +201,7 @@ class MemberNode:
         self._assemble_training(clock, entropy, members)
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
-        learner = ProcessLearner(self.org)
+        learner, sealer = ProcessLearner(self.org), FileSealer(*self._keys.data)
         self._stack.push_async_callback(learner.close_all)
         self.training = TrainingEngine(
             org=self.org,
@@ -209,7 +212,7 @@ class MemberNode:
             entropy=entropy,
             submit=self.submitter.submit,
             data_path=self._data_path,
-            sealer=FileSealer(*self._keys.data),
+            sealer=sealer,
             data_key_of=members.data_key,
             data_private_keys=lambda: self._keys.data,
             models=self._folder.models,
@@ -217,6 +220,14 @@ class MemberNode:
             log=lambda text: self._log.info("training", note=text),
             behind=self._is_behind,
             egress=self._egress,
+        )
+        self.renewal = Renewal(
+            self.org,
+            self._folder.root,
+            self._folder.card,
+            Holders(self._keys, sealer, self.transport),
+            self.store.state,
+            submit=lambda contract, method, payload, wait_s: self.backend.submit(contract, method, payload, wait_s),
         )
         standing = Standing(
             self.org,
@@ -227,6 +238,7 @@ class MemberNode:
             transport=self.transport,
             training=self.training,
             members=members.orgs,
+            warnings=self.renewal.warnings,
         )
         self.backend = Backend(
             self._folder,
@@ -238,6 +250,7 @@ class MemberNode:
             training=self.training,
             entropy=entropy,
             duties=self.duties,
+            renewal=self.renewal,
         )
 
     def _link_changed(self, peer: OrgId, up: bool) -> None:
@@ -255,6 +268,7 @@ class MemberNode:
             self.transport.recheck()
         self.backend.committed(height)
         self.duties.look()
+        self.renewal.committed()
         self.training.on_block()
         self.joiner.look()
 

@@ -11,11 +11,12 @@ from node.api import BlockOutcome, OperatorRefusal, Outcome
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.duties import Duties
 from node.app.halt import write_halt
+from node.app.renewal import Renewal
 from node.app.settings import Folder
 from node.app.standing import Standing
-from node.base.codec import decode, encode
+from node.base.codec import DecodeError, decode, encode
 from node.base.ports import Entropy, Learner, LearnerError, Store
-from node.base.types import Digest, Height
+from node.base.types import Card, Digest, Height, Signature
 from node.engine.loop import Engine, SubmissionRefused
 from node.engine.replica import EndSilence, HaltAt
 from node.engine.submitter import Submitter
@@ -43,6 +44,7 @@ class Backend:
         training: TrainingEngine,
         entropy: Entropy,
         duties: Duties,
+        renewal: Renewal,
     ) -> None:
         self._folder = folder
         self._standing = standing
@@ -53,6 +55,7 @@ class Backend:
         self._training = training
         self._entropy = entropy
         self._duties = duties
+        self._renewal = renewal
         self._followers: set[asyncio.Queue[Height]] = set()
 
     def committed(self, height: Height) -> None:
@@ -129,6 +132,23 @@ class Backend:
             else Outcome(one, False, 0, False, "", "")
             for one in found
         ]
+
+    def card(self) -> bytes:
+        """This organisation's newest card on the ledger, in its byte form; empty before its admission."""
+        card = self._renewal.card()
+        return b"" if card is None else encode(card)
+
+    async def take_keys(self, passphrase: str) -> list[str]:
+        """Open the key files that are new in the member's folder; says which. Raises `OperatorRefusal`."""
+        return await self._renewal.take_keys(passphrase)
+
+    async def present(self, card: bytes, endorsement: bytes) -> Outcome:
+        """Bring a newer card to the ledger, and wait until its node key is in force. Raises `OperatorRefusal`."""
+        try:
+            decoded = decode(Card, card)
+        except DecodeError as error:
+            raise OperatorRefusal(f"these bytes are no card: {error}") from error
+        return await self._renewal.present(decoded, Signature(endorsement) if endorsement else None)
 
     async def approve(self, job_id: bytes, data: str) -> Outcome:
         """Check the rows against the job, keep which file it may use, approve. Raises `OperatorRefusal`."""

@@ -39,8 +39,9 @@ class Standing:
         transport: Linked,
         training: TrainingEngine,
         members: Callable[[], tuple[OrgId, ...]],
+        warnings: Callable[[], list[str]],
     ) -> None:
-        """`members` are all organisations that may connect."""
+        """`members` are all organisations that may connect; `warnings` what to do about keys, in sentences."""
         self._org = org
         self._network = network
         self._chain = chain
@@ -49,6 +50,7 @@ class Standing:
         self._transport = transport
         self._training = training
         self._members = members
+        self._warnings = warnings
         self._started_s = time.monotonic()
 
     def read(self) -> dict[str, Any]:
@@ -77,6 +79,7 @@ class Standing:
             "refused": dict(health.refused),
             "listening": health.listening,
             "keys": self._held(),
+            "warnings": self._warnings(),
             "uptime_s": round(time.monotonic() - self._started_s, 1),
             "memory_mb": resident_mb(),
             "open_files": open_files(),

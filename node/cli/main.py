@@ -12,7 +12,7 @@ from node.app.jobfile import JobFileError
 from node.app.prooffile import ProofFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import care, chain, data, job, member, model, network, proof
+from node.cli import care, chain, data, job, keys, member, model, network, proof
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -63,6 +63,7 @@ def options(
 member.add_to(lepton)
 care.add_to(lepton)
 lepton.add_typer(network.commands, name="network")
+lepton.add_typer(keys.commands, name="keys")
 lepton.add_typer(chain.commands, name="chain")
 proof.add_to(lepton)
 lepton.add_typer(job.commands, name="job")

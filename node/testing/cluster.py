@@ -43,7 +43,7 @@ from node.base.types import (
 )
 from node.edge.storage import FileVoteLog, KeyName, MemberKeys, draft_genesis, held_key, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
-from node.edge.transport import LinkHealth, Traffic, TransportHealth, free_port
+from node.edge.transport import LinkHealth, TlsKey, Traffic, TransportHealth, free_port
 from node.engine.training import EgressPolicy
 from node.testing.network import MemoryNetwork, MemoryTransport, Shaped
 
@@ -248,6 +248,9 @@ class _MemoryLinks:
     async def close(self) -> None:
         self._network.take_down(self._org)
 
+    def renew(self, tls: Sequence[TlsKey]) -> None:
+        """There is no TLS here."""
+
     @property
     def _joined(self) -> MemoryTransport:
         assert self._inner is not None, "started"
@@ -291,6 +294,9 @@ class _Cut(Shaped):
 
     async def close(self) -> None:
         await self._running.close()
+
+    def renew(self, tls: Sequence[TlsKey]) -> None:
+        self._running.renew(tls)
 
     def health(self) -> TransportHealth:
         """The real one's."""

@@ -10,7 +10,16 @@ from node.edge.storage.genesis import (
     sign_genesis,
     write_genesis_draft,
 )
-from node.edge.storage.identity import check_certificate, create_keys, read_card, readable_card, write_card
+from node.edge.storage.identity import (
+    check_addresses,
+    check_certificate,
+    create_keys,
+    create_next_key,
+    read_card,
+    readable_card,
+    sign_card,
+    write_card,
+)
 from node.edge.storage.keyring import (
     HeldKey,
     MemberKeys,
@@ -38,8 +47,10 @@ __all__ = [
     "SqliteStore",
     "StoreError",
     "TlsSecret",
+    "check_addresses",
     "check_certificate",
     "create_keys",
+    "create_next_key",
     "draft_genesis",
     "held_key",
     "load_data_keys",
@@ -51,6 +62,7 @@ __all__ = [
     "read_genesis_draft",
     "read_passphrase",
     "readable_card",
+    "sign_card",
     "sign_genesis",
     "write_atomically",
     "write_card",
