@@ -10,7 +10,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +191,15 @@ class ProcessCluster:
                 f"the daemon of {org} ended with exit code {process.returncode}; its log ends:\n{self.log_tail(org)}"
             ) from error
         raise error
+
+
+def wipe(folder: Folder) -> None:
+    """Delete what the member wrote: ledger and votes. Keys, card and genesis stay, as an operator restores them."""
+    doomed: Iterable[str] = (
+        folder.ledger.name,
+        f"{folder.ledger.name}-wal",
+        f"{folder.ledger.name}-shm",
+        folder.votes.name,
+    )
+    for name in doomed:
+        (folder.root / name).unlink(missing_ok=True)

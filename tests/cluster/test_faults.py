@@ -13,6 +13,7 @@ from statistics import median
 import pytest
 import pytest_asyncio
 
+from node.app.settings import Folder
 from node.base.codec import decode, encode
 from node.base.types import Digest, PeerMessage, Proposal
 from node.cli.job import terms_from_file
@@ -20,6 +21,7 @@ from node.edge.storage import FileVoteLog
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.sharing import Register
 from node.ledger.contracts.training import Phase, training_rounds
+from node.testing.processes import wipe
 from node.testing.scenario.plan import deal_rows, member_names, read_scenario
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -30,6 +32,8 @@ SLACK_MS = 3_000
 """For one resend, and for a machine with other work."""
 RECOVERY_S_MAX = 90
 JOB_S_MAX = 200
+VOTES_AGAIN_BLOCKS_MAX = 60
+"""Silence ends three blocks above the highest that the others told; then its commits must be in time once."""
 
 
 class Trial:
@@ -175,7 +179,7 @@ async def test_the_job_ends_with_the_same_bytes_everywhere(trial, tools):
     assert found["state_root"] == statuses["budapest"]["state_root"]
 
 
-async def test_with_two_of_four_killed_no_block_is_made_until_one_returns(trial):
+async def test_with_two_of_four_killed_no_block_is_made_until_one_returns_and_the_wiped_one_votes_again(trial):
     site = trial.site
     up, down = ["budapest", "long_beach"], ["cleveland", "zurich_basel"]
     before = await site.same_head(JOB_S_MAX)
@@ -204,8 +208,29 @@ async def test_with_two_of_four_killed_no_block_is_made_until_one_returns(trial)
     decided = [tx.id for block in site.blocks("budapest", height) for tx in block.block.transactions]
     assert decided == [waiting.transaction]
     assert {org: site.pid(org) for org in up} == pids, "nobody else was restarted"
+
+    # The last one comes back with nothing but its keys, its card and the genesis (besu#8307).
+    wipe(Folder(site.folder("zurich_basel")))
     site.launch("zurich_basel")
     await site.same_head()
+    await until_it_votes(site, "zurich_basel", "budapest")
+    assert {org: site.pid(org) for org in up} == pids, "still nobody else was restarted"
+    await site.same_head()
+
+
+async def until_it_votes(site, silent, witness):
+    """Make blocks until the member's silence is over and its commit stands in a certificate."""
+    for number in range(VOTES_AGAIN_BLOCKS_MAX):
+        name = f"again-{number}"
+        async with site.client(witness) as client:
+            outcome = await client.submit("sharing", "register", encode(Register(name, Digest(b"a" * 32))))
+        assert outcome.accepted
+        status = await site.ask(silent)
+        (block,) = site.blocks(witness, outcome.height - 1)[:1]
+        signers = {entry.org for entry in block.certificate.signatures}
+        if status is not None and status["silent_because"] is None and silent in signers:
+            return
+    raise AssertionError(f"{silent} did not vote again: {await site.ask(silent)}")
 
 
 async def its_votes_are_out(trial, victim):

@@ -6,7 +6,6 @@ that makes a file longer fails, as on a full disk, without privileges and withou
 
 import asyncio
 import resource
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -15,7 +14,7 @@ import psutil
 from node.api import OperatorError
 from node.app.settings import Folder
 from node.base.types import OrgId
-from node.testing.processes import ClusterError, ProcessCluster
+from node.testing.processes import ClusterError, ProcessCluster, wipe
 from node.testing.soak.plan import Episode, FaultKind
 from node.testing.soak.wires import Wires
 
@@ -119,15 +118,3 @@ class Faults:
             return int((await self.cluster.statuses([org]))[org]["height"])
         except (ClusterError, OperatorError):
             return 0
-
-
-def wipe(folder: Folder) -> None:
-    """Delete what the member wrote: ledger and votes. Keys, card and genesis stay, as an operator restores them."""
-    doomed: Iterable[str] = (
-        folder.ledger.name,
-        f"{folder.ledger.name}-wal",
-        f"{folder.ledger.name}-shm",
-        folder.votes.name,
-    )
-    for name in doomed:
-        (folder.root / name).unlink(missing_ok=True)
