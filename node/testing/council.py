@@ -4,7 +4,7 @@
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from node.base.ports import Signer
 from node.base.types import (
@@ -43,7 +43,7 @@ Deliver = Callable[[OrgId, OrgId, consensus.ConsensusMessage | Statement], bool]
 
 
 class Forge:
-    """The keys of all members of one chain at height 1."""
+    """The keys of all members of one chain, at height 1 until told otherwise."""
 
     def __init__(self, members: int, chain: bytes = b"\x01" * 32) -> None:
         self.chain = Digest(chain)
@@ -128,8 +128,15 @@ class Forge:
             sign_from=sign_from,
         )
 
+    def enter_height(self, height: Height, orgs: Iterable[OrgId]) -> None:
+        """From now on everything is of this height, which these organisations agree on."""
+        for org in orgs:
+            self.signers.setdefault(org, HashSigner(org.encode()))
+        self.height = height
+        self.members = MemberSet(tuple(Member(org, PublicKey(self.signers[org].public_key)) for org in sorted(orgs)))
+
     def start_height(self) -> consensus.StartHeight:
-        """The input that begins height 1."""
+        """The input that begins this height."""
         return consensus.StartHeight(self.height, self.members, self.chain, START.wall_ms - 1_000)
 
     def _sign(self, org: OrgId, message: bytes) -> Signature:
@@ -137,7 +144,10 @@ class Forge:
 
 
 class Council:
-    """All members' machines at one height; messages travel at once, in order, unless `deliver` holds them back."""
+    """All members' machines, at height 1 until they advance.
+
+    Messages travel at once, in order, unless `deliver` holds them back.
+    """
 
     def __init__(self, members: int) -> None:
         self.forge = Forge(members)
@@ -187,6 +197,17 @@ class Council:
         for org, machine in self.machines.items():
             if machine.wake_at is not None and machine.wake_at <= mono_ms:
                 self.give(org, consensus.Tick())
+
+    def advance(self, *orgs: OrgId) -> None:
+        """All machines go on to the next height, which these organisations agree on; new ones get a machine."""
+        self.forge.enter_height(Height(self.forge.height + 1), orgs)
+        self.decided.clear()
+        for org in orgs:
+            if org not in self.machines:
+                self.machines[org], self.logs[org] = self.forge.machine(org), []
+        for org in self.machines:
+            self._inputs.append((org, self.forge.start_height()))
+        self.settle()
 
     def restart(self, org: OrgId) -> None:
         """Lose everything but the vote log, start from it, and link with everybody."""
