@@ -4,12 +4,11 @@ What a proof shows and when it holds is the ledger's word (`node.ledger.offline`
 """
 
 import base64
-import binascii
 import json
 from pathlib import Path
 from typing import Any, cast
 
-from node.base.codec import DecodeError, decode, encode
+from node.base.codec import decode, encode
 from node.base.types import header_digest
 from node.ledger.offline import Proof, StateKeyProof
 
@@ -44,7 +43,8 @@ def read_proof(path: Path) -> Proof:
         raise ProofFileError(f"{path} is not a file of the form {FORMAT!r}")
     try:
         proof = decode(_PROOF, base64.b64decode(shown.pop("proof"), validate=True))
-    except (binascii.Error, DecodeError) as error:
+    except ValueError as error:
+        # Also for text that is not base64, or not even ASCII.
         raise ProofFileError(f"the proof in {path} is damaged: {error}") from error
     if json.dumps(shown, sort_keys=True) != json.dumps(readable(proof), sort_keys=True):
         raise ProofFileError(f"the readable part of {path} is not what the proof itself says: do not trust this file")

@@ -1,0 +1,108 @@
+"""Contracts as targets: any payload through a method, as the ledger runs it, on a state that has something in it."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from node.base.codec import encode
+from node.base.ports import StateReader
+from node.base.types import (
+    Digest,
+    Height,
+    Member,
+    MemberSet,
+    OrgId,
+    Parameters,
+    PublicKey,
+    Signature,
+    Transaction,
+    TransactionBody,
+)
+from node.ledger.apply import run_transaction
+from node.ledger.contracts.contract import Frame
+from node.ledger.contracts.registry import CONTRACTS
+from node.ledger.contracts.sharing import Register
+from node.ledger.contracts.training import Approve, JobTerms
+from node.ledger.overlay import Overlay
+from node.testing.contract_bench import CHAIN, ContractBench
+from node.testing.fuzz.values import Known, forms
+from node.testing.signing import verify_hash
+from node.testing.society import Society
+
+ORGS = ("ada", "bob", "cid", "dot")
+_FORMS = 12
+"""Drawn payloads of each method."""
+
+
+def build(name: str, folder: Path) -> tuple[list[bytes], Callable[[bytes], bool]]:
+    """Inputs are a byte that chooses the method, one that chooses the caller, and the payload."""
+    contract = CONTRACTS[name]
+    bench, state, ids = _bench(name)
+    methods = sorted(contract.methods)
+    chance = random.Random(name)
+    known = _known(bench, ids)
+    corpus = [
+        bytes((index, chance.randrange(len(ORGS)))) + form
+        for index, method in enumerate(methods)
+        for form in forms(contract.methods[method].payload, known, chance, _FORMS)
+    ]
+    frame = Frame(
+        chain=CHAIN,
+        height=Height(50),
+        time_ms=2_000_000,
+        members=bench.members,
+        next_members=bench.members,
+        parameters=Parameters(),
+        verify=verify_hash,
+    )
+
+    def feed(data: bytes) -> bool:
+        if len(data) < 2:
+            return False
+        body = TransactionBody(
+            CHAIN, OrgId(ORGS[data[1] % len(ORGS)]), 1, 1 << 40, name, methods[data[0] % len(methods)], data[2:]
+        )
+        overlay = Overlay(state)
+        receipt = run_transaction(overlay, CONTRACTS, frame, Transaction(body, Signature(bytes(64))))
+        changes = overlay.changes()
+        assert receipt.accepted or not changes, "a refused transaction changes nothing"
+        assert len(receipt.reason) <= 1_000, "a receipt is small"
+        encode(receipt)
+        return receipt.accepted
+
+    return corpus, feed
+
+
+def _bench(name: str) -> tuple[ContractBench, StateReader, list[Digest]]:
+    """The contract's state after some honest use, and ids that mean something in it."""
+    if name in ("membership", "evidence"):
+        society = Society(list(ORGS))
+        society.join("eve")
+        bench = ContractBench(CONTRACTS[name], ORGS)
+        bench.members = society.members
+        return bench, society.state, [Digest(bytes(32))]
+    bench = ContractBench(CONTRACTS[name], ORGS)
+    if name == "sharing":
+        for org in ORGS:
+            bench.call(org, "register", Register("x", Digest(bytes(32))))
+    jobs = [Digest(bytes(32))]
+    if name == "training":
+        for number in range(3):
+            job, _ = bench.call("ada", "propose", JobTerms(f"job{number}", tuple(map(OrgId, ORGS)), 2, 1, b"{}"))
+            for org in ORGS[: 4 if number else 2]:
+                bench.call(org, "approve", Approve(job, Digest(bytes(32)), 10))
+            jobs.append(job)
+    return bench, bench.state, jobs
+
+
+def _known(bench: ContractBench, ids: list[Digest]) -> Known:
+    orgs = tuple(OrgId(org) for org in (*ORGS, "eve", "fay"))
+    return {
+        OrgId: lambda chance: chance.choice(orgs),
+        Digest: lambda chance: chance.choice(ids),
+        PublicKey: lambda chance: PublicKey(chance.randbytes(32)),
+        Signature: lambda chance: Signature(chance.randbytes(64)),
+        Height: lambda chance: Height(chance.choice((0, 1, 2, 49, 50, 2**62))),
+        Member: lambda chance: Member(chance.choice(orgs), PublicKey(bytes(32))),
+        MemberSet: lambda chance: bench.members,
+    }

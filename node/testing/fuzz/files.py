@@ -1,0 +1,134 @@
+"""Files that come from others, or from a disk that nobody vouches for, as targets."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from node.app.prooffile import ProofFileError, proof_text, read_proof
+from node.base.crypto import Ed25519Signer, digest
+from node.base.types import CardBody, Digest, Genesis, OrgId, Parameters, PublicKey, Signature, genesis_signing_bytes
+from node.edge.storage import FileError, FileVoteLog, StoreError, draft_genesis, read_card, read_genesis, write_card
+from node.edge.storage.genesis import write_genesis_draft
+from node.edge.storage.identity import make_tls_secret, sign_card
+from node.ledger.errors import InvalidGenesis
+from node.ledger.genesis import verify_genesis
+from node.ledger.offline import prove_state
+from node.testing.founding import Founding, MemoryChain
+from node.testing.simulation import Disk
+
+Built = tuple[list[bytes], Callable[[bytes], bool]]
+_CHAIN = Digest(bytes(32))
+
+
+def _card(org: str) -> tuple[Ed25519Signer, CardBody]:
+    signer = Ed25519Signer(digest("organisation", org.encode()))
+    tls = make_tls_secret(OrgId(org))
+    body = CardBody(
+        org=OrgId(org),
+        sequence=1,
+        organisation_key=PublicKey(signer.public_key),
+        node_key=PublicKey(digest("node", org.encode())),
+        data_key=PublicKey(digest("data", org.encode())),
+        tls_certificate=tls.certificate,
+        addresses=("hospital.example:7400",),
+        tls_until_ms=1 << 42,
+    )
+    return signer, body
+
+
+def card(folder: Path) -> Built:
+    """A card that somebody sent."""
+    path = folder / "card.json"
+    signer, body = _card("ada")
+    write_card(path, sign_card(signer, body))
+
+    def feed(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            read_card(path)
+        except FileError:
+            return False
+        return True
+
+    return [path.read_bytes()], feed
+
+
+def genesis(folder: Path) -> Built:
+    """A genesis file that somebody sent."""
+    path = folder / "genesis.json"
+    founders = [_card(org) for org in ("ada", "bob")]
+    body = draft_genesis("net", 1_000, [sign_card(*founder) for founder in founders], Parameters())
+    signed = {card.org: Signature(signer.sign(genesis_signing_bytes(body))) for signer, card in founders}
+    write_genesis_draft(path, body, signed)
+
+    def feed(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            found: Genesis = read_genesis(path)
+            verify_genesis(found)
+        except (FileError, InvalidGenesis):
+            return False
+        return True
+
+    return [path.read_bytes()], feed
+
+
+def vote_log(folder: Path) -> Built:
+    """A vote log after anything happened to the disk."""
+    path = folder / "votes"
+    FileVoteLog.create(path, _CHAIN)
+    empty = path.read_bytes()
+    runner = asyncio.Runner()
+
+    async def written() -> bytes:
+        log = FileVoteLog.open(path, _CHAIN)
+        for number in range(1, 5):
+            await log.append([b"x" * number] * number)
+        await log.close()
+        return path.read_bytes()
+
+    async def opened() -> bool:
+        try:
+            log = FileVoteLog.open(path, _CHAIN)
+        except StoreError:
+            return False
+        await log.close()
+        return True
+
+    full = runner.run(written())
+
+    def feed(data: bytes) -> bool:
+        path.write_bytes(data)
+        return runner.run(opened())
+
+    return [empty, full], feed
+
+
+def proof(folder: Path) -> Built:
+    """A proof that somebody sent."""
+    path = folder / "proof.json"
+    chain = MemoryChain(Founding())
+    chain.extend(chain.founding.transaction("ada", 1, "sharing", "register", b""))
+
+    disk = Disk(chain.founding.genesis)
+    for certified, executed in zip(chain.certified, chain.executed, strict=True):
+        disk.commit(certified, executed.receipts, executed.writes, durable=True)
+    text = proof_text(prove_state(disk.state, disk, b"sys/members"))
+
+    def feed(data: bytes) -> bool:
+        path.write_bytes(data)
+        try:
+            read_proof(path)
+        except ProofFileError:
+            return False
+        return True
+
+    return [text.encode()], feed
+
+
+BUILDERS: dict[str, Callable[[Path], Built]] = {
+    "card": card,
+    "genesis": genesis,
+    "vote-log": vote_log,
+    "proof": proof,
+}
