@@ -6,7 +6,17 @@ from pathlib import Path
 
 from node.app.prooffile import ProofFileError, proof_text, read_proof
 from node.base.crypto import Ed25519Signer, digest
-from node.base.types import CardBody, Digest, Genesis, OrgId, Parameters, PublicKey, Signature, genesis_signing_bytes
+from node.base.types import (
+    CardBody,
+    Digest,
+    Genesis,
+    Height,
+    OrgId,
+    Parameters,
+    PublicKey,
+    Signature,
+    genesis_signing_bytes,
+)
 from node.edge.storage import FileError, FileVoteLog, StoreError, draft_genesis, read_card, read_genesis, write_card
 from node.edge.storage.genesis import write_genesis_draft
 from node.edge.storage.identity import make_tls_secret, sign_card
@@ -83,7 +93,7 @@ def vote_log(folder: Path) -> Built:
     async def written() -> bytes:
         log = FileVoteLog.open(path, _CHAIN)
         for number in range(1, 5):
-            await log.append([b"x" * number] * number)
+            await log.append(Height(number // 2), [b"x" * number] * number)
         await log.close()
         return path.read_bytes()
 

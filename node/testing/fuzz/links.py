@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from node._proto.link_pb2 import Credit, End, Frame, Hello, Messages, Request
 from node.base.codec import encode
+from node.base.ports import Silence
 from node.base.types import (
     BlocksRequest,
     BodiesRequest,
@@ -18,6 +19,7 @@ from node.base.types import (
     PublicKey,
     Signature,
     Tip,
+    Transactions,
 )
 from node.edge.transport.errors import PeerBroke
 from node.edge.transport.wire import Piece, decode_frame, encode_frame
@@ -65,11 +67,13 @@ def replica(folder: Path) -> Built:
         state=disk.state,
         chain=disk,
         vote_log=[],
+        silence=Silence(),
+        nonce=Digest(bytes(32)),
     )
     one.step(Started(), now=Instant(1_000, now_ms))
     one.step(LinkChanged(peer, True), now=Instant(1_001, now_ms))
     own = founded.transaction(org, 1, "sharing", "register", b"", START_MS + 10_000_000)
-    one.step(Submitted(own), now=Instant(1_002, now_ms))
+    one.step(Submitted((own,)), now=Instant(1_002, now_ms))
     ticks = 2_000
 
     def feed(data: bytes) -> bool:
@@ -97,7 +101,8 @@ def _messages(orgs: tuple[OrgId, ...], own: Any) -> list[bytes]:
     corpus = [
         bytes((index,)) + form for index, kind in enumerate(get_args(message)) for form in forms(kind, known, chance, 6)
     ]
-    corpus += [encode(one, message) for one in (own, Tip(Height(0), Digest(bytes(32))), BlocksRequest(Height(1), 9))]
+    valid = (Transactions((own.encoded,) * 3), Tip(Height(0), Digest(bytes(32))), BlocksRequest(Height(1), 9))
+    corpus += [encode(one, message) for one in valid]
     corpus.append(encode(BodiesRequest((own.id,) * 40), message))
     return corpus
 
