@@ -42,6 +42,18 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldBlocks:
+    """Whether blocks are not to be fetched now, because a snapshot is."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rebased:
+    """The store holds another block and state now, further on: everything is read anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """`wake_at` has come."""
 
@@ -58,7 +70,18 @@ class EndSilence:
     """The operator's word: sign from the next height on, though what was signed there is unknown."""
 
 
-Input = Started | PeerSent | LinkChanged | Submitted | Committed | Tick | HaltAt | EndSilence
+Input = (
+    Started
+    | PeerSent
+    | LinkChanged
+    | Submitted
+    | Committed
+    | Tick
+    | HaltAt
+    | EndSilence
+    | HoldBlocks
+    | Rebased
+)
 
 
 @dataclass(frozen=True, slots=True)

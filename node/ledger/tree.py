@@ -12,6 +12,7 @@ digest is the hash of its stored form.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from node.base.types import ZERO_DIGEST, Digest
 
@@ -42,12 +43,36 @@ def updated_nodes(
     Reads and writes a number of nodes that grows with the changes and the logarithm of the state.
     """
     update = _Update(node)
-    leaves = sorted((_key_hash(key), None if value is None else _leaf(key, value)) for key, value in changes)
+    leaves = sorted((key_hash(key), None if value is None else _leaf(key, value)) for key, value in changes)
     root_path = _path(0, 0)
     before = node(root_path)
     after = update.subtree(0, 0, before, leaves) if leaves else before
     update.note(root_path, before, after)
     return _digest(after), tuple(sorted(update.writes.items()))
+
+
+def subtree(
+    prefix: int, depth: int, entries: Sequence[tuple[bytes, bytes]]
+) -> tuple[Digest, tuple[tuple[bytes, bytes | None], ...]]:
+    """Digest and nodes of the part of a tree whose key hashes begin with the `depth` bits of `prefix`.
+
+    `entries` are its keys and values, strictly ascending by `key_hash`. Raises `ValueError` for others.
+    """
+    leaves = [(key_hash(key), _leaf(key, value)) for key, value in entries]
+    if any(first[0] >= second[0] for first, second in pairwise(leaves)):
+        raise ValueError("the keys do not ascend by their hashes")
+    if any(int.from_bytes(found, "big") >> _BITS - depth != prefix for found, _ in leaves):
+        raise ValueError("a key does not belong to this part of the tree")
+    update = _Update(lambda path: None)
+    top = update.subtree(prefix, depth, None, list(leaves))
+    update.note(_path(prefix, depth), None, top)
+    return _digest(top), tuple(sorted(update.writes.items()))
+
+
+def branch(prefix: int, depth: int, left: Digest, right: Digest) -> tuple[Digest, tuple[bytes, bytes]]:
+    """The branch at this position over its two halves: its digest, and its path with its stored form."""
+    stored = bytes((_BRANCH,)) + left + right
+    return _digest(stored), (_path(prefix, depth), stored)
 
 
 class _Update:
@@ -134,7 +159,7 @@ class StateProof:
 
 def prove_key(node: NodeReader, key: bytes) -> StateProof:
     """The proof for `key`, there or not."""
-    bits = int.from_bytes(_key_hash(key), "big")
+    bits = int.from_bytes(key_hash(key), "big")
     siblings: list[Digest] = []
     for depth in range(_BITS):
         stored = node(_path(bits >> _BITS - depth, depth))
@@ -147,9 +172,9 @@ def prove_key(node: NodeReader, key: bytes) -> StateProof:
 
 def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof) -> bool:
     """Whether under `root` the key has this value (None: is not there)."""
-    key_hash = _key_hash(key)
+    hashed = key_hash(key)
     depth = len(proof.siblings)
-    bits = int.from_bytes(key_hash, "big")
+    bits = int.from_bytes(hashed, "big")
     if depth > _BITS:
         return False
     if value is not None:
@@ -158,7 +183,7 @@ def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof)
         end_holds = True
     else:
         # Another key's leaf shows absence; the hashes below put it on this key's way.
-        end_holds = len(proof.leaf) == 65 and proof.leaf[0] == _LEAF and proof.leaf[1:33] != key_hash
+        end_holds = len(proof.leaf) == 65 and proof.leaf[0] == _LEAF and proof.leaf[1:33] != hashed
     digest = _digest(proof.leaf or None)
     for at in range(depth - 1, -1, -1):
         sibling = proof.siblings[at]
@@ -185,12 +210,13 @@ def _path(prefix: int, depth: int) -> bytes:
     return ((prefix << 1 | 1) << size * 8 - depth - 1).to_bytes(size, "big")
 
 
-def _key_hash(key: bytes) -> bytes:
+def key_hash(key: bytes) -> bytes:
+    """Where the key stands in the tree: its bits lead from the root down."""
     return _sha256(_KEY + key).digest()
 
 
 def _leaf(key: bytes, value: bytes) -> bytes:
-    return bytes((_LEAF,)) + _key_hash(key) + _sha256(_VALUE + value).digest()
+    return bytes((_LEAF,)) + key_hash(key) + _sha256(_VALUE + value).digest()
 
 
 def _digest(stored: bytes | None) -> Digest:

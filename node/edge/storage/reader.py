@@ -32,13 +32,16 @@ class SqliteReader:
     def __init__(self, path: Path, *, frozen: bool = False) -> None:
         """Open the database at `path`. Raises `StoreMissing`, `StoreForeign`, `StoreError`.
 
-        `frozen`: everything is read as of now, while the member may go on writing; for commands that read much.
+        `frozen`: everything is read as of now, while the member may go on writing; for commands that read much. Such
+        a one may be handed to another thread.
         """
         self._path = path
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
-            self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S, check_same_thread=not frozen
+            )
             self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             if frozen:
                 self._connection.execute("BEGIN")

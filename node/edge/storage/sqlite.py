@@ -18,7 +18,7 @@ table                              holds
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,9 +28,10 @@ import aiosqlite
 
 from node.base.codec import encode
 from node.base.ports import Writes
-from node.base.types import CertifiedBlock, Digest, Receipt
-from node.edge.storage.errors import StoreError, StoreForeign, database_trouble
+from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Receipt
+from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, database_trouble
 from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
+from node.ledger import tree
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -44,8 +45,13 @@ _TABLES = (
     "CREATE TABLE nodes (path BLOB PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID",
 )
 
+PRUNED_AT_ONCE = 200
+_BY_HEIGHT = ("blocks", "receipts", "transactions")
+_NOTHING = Writes((), ())
+
 _Statement = tuple[str, Sequence[tuple[Any, ...]] | None]
 """A statement and the rows to run it with; None for one without rows."""
+_Check = Callable[[sqlite3.Connection], None]
 
 
 class SqliteStore:
@@ -96,18 +102,60 @@ class SqliteStore:
         """
         await self._write(_block_statements(certified, receipts, writes), durable=durable)
 
+    async def replace(
+        self,
+        certified: CertifiedBlock,
+        receipts: Sequence[Receipt],
+        headers: Sequence[CertifiedHeader],
+        writes: Callable[[], Iterator[Writes]],
+    ) -> None:
+        """Put this block and state in the place of everything, in one transaction, synced before this returns.
+
+        `headers` are kept for trust paths. The base is the block's height. `writes` is read on the writer's thread;
+        what it raises, and `StoreError` where the disk refuses, leaves everything as it was.
+        """
+        header = certified.block.header
+
+        def statements() -> Iterator[_Statement]:
+            for table in ("blocks", "headers", "receipts", "transactions", "state", "nodes"):
+                yield f"DELETE FROM {table}", None
+            for part in writes():
+                yield from _writes_statements(part)
+            yield from _block_statements(certified, receipts, _NOTHING)
+            yield from _header_statements(kept for kept in headers if kept.header.height < header.height)
+            yield "UPDATE meta SET value = ? WHERE key = ?", [(header.height, "base")]
+
+        await self._write(statements(), durable=True, check=_root_check(header.state_root))
+
+    async def prune(self, base: Height) -> None:
+        """Keep of the blocks below `base` their headers and certificates only. Raises `StoreError`.
+
+        In steps of `PRUNED_AT_ONCE`, so that a block need not wait long for the writer.
+        """
+        low = self._reader.base()
+        while low < base:
+            stop = min(base, low + PRUNED_AT_ONCE)
+            headers = [found for at in range(low, stop) if (found := self._reader.certified_header(Height(at)))]
+            statements = [
+                *_header_statements(headers),
+                *((f"DELETE FROM {table} WHERE height < ?", [(stop,)]) for table in _BY_HEIGHT),
+                ("UPDATE meta SET value = ? WHERE key = ?", [(stop, "base")]),
+            ]
+            await self._write(statements, durable=True)
+            low = Height(stop)
+
     async def sync(self) -> None:
         """Make durable all that was committed. Raises `StoreError`."""
         # SQLite syncs its log with a transaction that writes, and leaves out a write that changes nothing.
         count = "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
         await self._write([(count, [("syncs",)])], durable=True)
 
-    async def _write(self, statements: Sequence[_Statement], *, durable: bool) -> None:
-        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable)))
+    async def _write(self, statements: Iterable[_Statement], *, durable: bool, check: _Check | None = None) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable, check)))
 
-    async def _in_turn(self, statements: Sequence[_Statement], durable: bool) -> None:
+    async def _in_turn(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
         async with self._writing:
-            await self._writer.transaction(self._path, statements, durable=durable)
+            await self._writer.transaction(self._path, statements, durable=durable, check=check)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -131,14 +179,16 @@ class _Writer(aiosqlite.Connection):
         super().__init__(lambda: sqlite3.connect(path, isolation_level=None, timeout=WAIT_S), iter_chunk_size=64)
         self._synced = True
 
-    async def transaction(self, path: Path, statements: Sequence[_Statement], *, durable: bool) -> None:
-        """All statements or none. Raises `StoreError`."""
+    async def transaction(
+        self, path: Path, statements: Iterable[_Statement], *, durable: bool, check: _Check | None = None
+    ) -> None:
+        """All statements or none. Raises `StoreError`, and what the statements or the check at the end raise."""
         try:
-            await self._execute(self._run, statements, durable)  # type: ignore[no-untyped-call]
+            await self._execute(self._run, statements, durable, check)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
             raise database_trouble(path, error) from error
 
-    def _run(self, statements: Sequence[_Statement], durable: bool) -> None:
+    def _run(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
         connection = self._conn
         if durable != self._synced:
             # In WAL mode NORMAL leaves out the sync after a commit and nothing else: the order of commits holds, and
@@ -152,8 +202,10 @@ class _Writer(aiosqlite.Connection):
                     connection.execute(statement)
                 elif rows:
                     connection.executemany(statement, rows)
+            if check is not None:
+                check(connection)
             connection.execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             # SQLite has rolled back by itself after most troubles of the disk, and then refuses this.
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -208,6 +260,25 @@ def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], wr
         ),
         *_writes_statements(writes),
     ]
+
+
+def _header_statements(headers: Iterable[CertifiedHeader]) -> list[_Statement]:
+    rows = [(kept.header.height, encode(kept.header), encode(kept.certificate)) for kept in headers]
+    return [("INSERT OR IGNORE INTO headers VALUES (?, ?, ?)", rows)]
+
+
+def _root_check(state_root: Digest) -> _Check:
+    """Raises `StoreDamaged` unless the tree that was written has this root."""
+
+    def check(connection: sqlite3.Connection) -> None:
+        def node(path: bytes) -> bytes | None:
+            row = connection.execute("SELECT node FROM nodes WHERE path = ?", (path,)).fetchone()
+            return None if row is None else bytes(row[0])
+
+        if tree.state_root(node) != state_root:
+            raise StoreDamaged("the state that was put together is not the one that the block covers")
+
+    return check
 
 
 def _writes_statements(writes: Writes) -> list[_Statement]:
