@@ -4,9 +4,10 @@ The same assembly runs in the daemon (`daemon`) and, N times, in one process (`n
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,12 +25,21 @@ from node.base.crypto import verify
 from node.base.ports import BulkServer, OnLink, OnMessage, Transport
 from node.base.types import Digest, Genesis, Height, OrgId, Statement, chain_id
 from node.edge.learning.learner import ProcessLearner
-from node.edge.storage import FileSealer, FileVoteLog, MemberKeys, SqliteStore, make_private_folder
+from node.edge.storage import (
+    FileSealer,
+    FileVoteLog,
+    MemberKeys,
+    SnapshotFiles,
+    SqliteReader,
+    SqliteStore,
+    make_private_folder,
+)
 from node.edge.telemetry import SystemClock, SystemEntropy
 from node.engine.joining import Joiner
 from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
+from node.engine.sync import SnapshotSync, Terms, is_sync_request
 from node.engine.training import EgressPolicy, TrainingEngine
 from node.ledger.genesis import genesis_writes
 from node.ledger.signers import key_in_force
@@ -84,6 +94,7 @@ class MemberNode:
     duties: Duties
     joiner: Joiner
     renewal: Renewal
+    sync: SnapshotSync
 
     def __init__(
         self,
@@ -93,6 +104,7 @@ class MemberNode:
         genesis: Genesis,
         make_transport: MakeTransport,
         egress: EgressPolicy,
+        snapshots: Terms,
     ) -> None:
         self.org = org
         self.chain = chain_id(genesis.body)
@@ -101,6 +113,7 @@ class MemberNode:
         self._genesis = genesis
         self._make_transport = make_transport
         self._egress = egress
+        self._snapshots = snapshots
         self._log = log.bind(org=org)
         self._stack = AsyncExitStack()
 
@@ -119,6 +132,7 @@ class MemberNode:
             group.create_task(self.training.run())
             group.create_task(self.duties.run())
             group.create_task(self.joiner.run())
+            group.create_task(self.sync.run())
 
     async def close(self) -> None:
         """Close everything, the disk last."""
@@ -155,7 +169,7 @@ class MemberNode:
                 members,
                 on_message=lambda peer, message: self.engine.peer_sent(peer, message),
                 on_link=self._link_changed,
-                bulk_server=lambda peer, request: self.training.serve(peer, request),
+                bulk_server=self._serve,
                 on_broke=lambda peer, reason: self.engine.peer_broke(peer, reason),
             )
         )
@@ -198,7 +212,34 @@ class MemberNode:
             log=lambda text: self._log.info("joining", note=text),
         )
         self._members, self._epoch = members, members.epoch
+        self._assemble_sync(clock)
         self._assemble_training(clock, entropy, members)
+
+    def _assemble_sync(self, clock: SystemClock) -> None:
+        shelf = SnapshotFiles(self._folder.snapshots)
+
+        def make(cancelled: Callable[[], bool]) -> Callable[[], Height | None]:
+            return partial(shelf.make, SqliteReader(self._folder.ledger, frozen=True), cancelled)
+
+        self.sync = SnapshotSync(
+            genesis=self._genesis,
+            verify=verify,
+            engine=self.engine,
+            transport=self.transport,
+            shelf=shelf,
+            make=make,
+            prune=self.store.prune,
+            clock=clock,
+            terms=self._snapshots,
+            log=lambda text: self._log.info("snapshot", note=text),
+            on_fault=self.engine.blame,
+        )
+
+    def _serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+        """What peers ask on the bulk connection, by whom it concerns."""
+        if is_sync_request(request):
+            return self.sync.serve(peer, request)
+        return self.training.serve(peer, request)
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
         learner, sealer = ProcessLearner(self.org), FileSealer(*self._keys.data)
@@ -271,6 +312,7 @@ class MemberNode:
         self.renewal.committed()
         self.training.on_block()
         self.joiner.look()
+        self.sync.committed(height)
 
     def _is_behind(self) -> bool:
         replica = self.engine.replica

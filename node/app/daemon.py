@@ -20,6 +20,7 @@ from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
 from node.edge.transport import GrpcTransport, Refusal, RefusalKind, TlsKey
+from node.engine.sync import Terms
 from node.engine.training import EgressPolicy
 from node.ledger.genesis import verify_genesis
 
@@ -89,6 +90,7 @@ async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Ge
         genesis,
         lambda wiring: grpc_transport(org, genesis, keys, settings.listen, wiring),
         EgressPolicy(settings.egress.norm_max, settings.egress.values_max),
+        Terms(settings.snapshots.every, settings.snapshots.behind, settings.snapshots.keep_blocks),
     )
     await node.open()
     # What stands by now stays; no collection needs to walk it again.

@@ -11,6 +11,7 @@
     DIR/inputs/          this member's updates of running training rounds, sealed
     DIR/commitments/     salts of the fingerprints that this organisation put on the ledger
     DIR/halt-at          the height to halt at, if there is one
+    DIR/snapshots/       the last two snapshots of the state, for members that are far behind
     DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
 """
 
@@ -45,6 +46,19 @@ class Egress(BaseModel):
     """No update of more values leaves."""
 
 
+class Snapshots(BaseModel):
+    """`[snapshots]`: when this member makes them and takes them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: Annotated[int, Field(ge=0)] = 2_000
+    """Blocks between two own snapshots; 0 makes none."""
+    behind: Annotated[int, Field(ge=1)] = 5_000
+    """Further behind than this, a snapshot is taken if there is one, else blocks."""
+    keep_blocks: Annotated[int, Field(ge=0)] = 0
+    """Blocks below each own snapshot that stay whole; of older ones only header and certificate stay. 0 keeps all."""
+
+
 class Settings(BaseModel):
     """What `node.toml` holds."""
 
@@ -57,6 +71,7 @@ class Settings(BaseModel):
     """Relative to the folder. Without it: a systemd credential, or a prompt."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     egress: Egress = Egress()
+    snapshots: Snapshots = Snapshots()
 
     @property
     def org_id(self) -> OrgId:
@@ -126,6 +141,11 @@ class Folder:
         return self.root / "vault"
 
     @property
+    def snapshots(self) -> Path:
+        """Snapshots of the state, own ones and one that is being fetched."""
+        return self.root / "snapshots"
+
+    @property
     def lock(self) -> Path:
         """Held by the running daemon."""
         return self.root / "daemon.lock"
@@ -146,7 +166,7 @@ def read_settings(root: Path) -> Settings:
 
 def write_settings(root: Path, settings: Settings) -> None:
     """Write `node.toml`."""
-    plain = settings.model_dump(exclude={"egress"}, exclude_none=True)
+    plain = settings.model_dump(exclude={"egress", "snapshots"}, exclude_none=True)
     lines = [f'{name} = "{value}"' for name, value in plain.items()]
     Folder(root).settings.write_text(
         "# Read by the daemon at its start. The README says what each line means.\n" + "\n".join(lines) + "\n"

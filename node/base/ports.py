@@ -84,6 +84,18 @@ class Writes:
 
 
 @dataclass(frozen=True, slots=True)
+class NewBase:
+    """A block and the whole state after it, from which on a member's chain goes on: what a snapshot comes to."""
+
+    certified: CertifiedBlock
+    receipts: tuple[Receipt, ...]
+    headers: tuple[CertifiedHeader, ...]
+    """Of lower heights: kept for trust paths."""
+    writes: Callable[[], Iterator[Writes]]
+    """The state and its tree as writes to an empty one; may be read on another thread, part after part."""
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionRecord:
     """Where a transaction stands in the chain and what became of it."""
 
@@ -145,6 +157,13 @@ class Store(Protocol):
 
     async def sync(self) -> None:
         """Make durable all that was committed. Raises `OSError`."""
+        ...
+
+    async def replace(self, base: NewBase) -> None:
+        """Put this block and state in the place of everything, in one transaction, synced before this returns.
+
+        Raises `OSError` where the disk refuses, and what reading `base.writes` raises; then everything is as before.
+        """
         ...
 
 

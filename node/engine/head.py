@@ -46,6 +46,7 @@ class Head:
         self._executed: dict[Digest, Executed] = {}
         self._last: CertifiedBlock | None = None
         self.height = Height(0)
+        self._chain = chain
         self.base = chain.base()
         self.digest = self.chain_id
         self.time_ms = genesis.body.time_ms
@@ -65,6 +66,7 @@ class Head:
         self._executed = {}
         self.height, self.digest, self.time_ms = header.height, certified.block.digest, header.time_ms
         self._take_over_members()
+        self.base = self._chain.base()
         # Not the database's: that is a block ahead of this one between its commit and our hearing of it.
         self.state_root = header.state_root
 

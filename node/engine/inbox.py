@@ -12,7 +12,7 @@ from collections import deque
 from typing import get_args
 
 from node.base.types import OrgId, PeerMessage, RoundChange, Vote
-from node.engine.replica_io import EndSilence, HaltAt, Input, LinkChanged, PeerSent, Submitted
+from node.engine.replica_io import Input, OwnInput, PeerSent
 
 MESSAGES_PER_PEER_MAX = 4_096
 BYTES_PER_PEER_MAX = 16 << 20
@@ -84,7 +84,7 @@ class Inbox:
         row.put(PeerSent(peer, message))
         return True
 
-    def put_own(self, item: Submitted | LinkChanged | HaltAt | EndSilence) -> None:
+    def put_own(self, item: OwnInput) -> None:
         """What does not come from a peer's bytes: as many as the operator's calls and the links make."""
         self._rest.put_own(item)
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from node.base.ports import Clock, Store, TransactionRecord, Transport, VoteLog
+from node.base.ports import Clock, NewBase, Store, TransactionRecord, Transport, VoteLog
 from node.base.types import Digest, Heard, Height, OrgId, Statement, Transaction
 from node.engine import guard
 from node.engine.inbox import Inbox
@@ -23,11 +23,13 @@ from node.engine.replica import (
     EndSilence,
     HaltAt,
     HeardFrom,
+    HoldBlocks,
     Input,
     KeepSilent,
     LinkChanged,
     PeerFault,
     PeerSent,
+    Rebased,
     Refused,
     Replica,
     ReportEvidence,
@@ -37,6 +39,8 @@ from node.engine.replica import (
     SyncBlocks,
     Tick,
 )
+from node.engine.replica_io import OwnInput
+from node.ledger.errors import LedgerError
 
 T = TypeVar("T")
 
@@ -91,6 +95,7 @@ class Engine:
         self._words: deque[asyncio.Future[None]] = deque()
         self._admission: dict[Digest, list[asyncio.Future[SubmissionRefused | None]]] = {}
         self._finality: dict[Digest, list[asyncio.Future[TransactionRecord]]] = {}
+        self._new_base: tuple[NewBase, asyncio.Future[bool]] | None = None
 
     def peer_sent(self, peer: OrgId, message: bytes) -> None:
         """The transport's `OnMessage`."""
@@ -106,6 +111,11 @@ class Engine:
         """The peer's stream ended because it broke the protocol of frames; the transport has logged it."""
         now_ms = self._clock.now().mono_ms
         self._carry_out(self._guard.fault(peer, guard.BROKE_PROTOCOL_SCORE, reason, now_ms))
+
+    def blame(self, peer: OrgId, reason: str) -> None:
+        """A peer gave on the bulk connection what no correct member gives."""
+        self._on_fault(peer, reason)
+        self._carry_out(self._guard.fault(peer, guard.FAULT_SCORE, reason, self._clock.now().mono_ms))
 
     def conduct(self, peer: OrgId) -> guard.Conduct | None:
         """What speaks against the peer since the start; None for nothing."""
@@ -146,6 +156,24 @@ class Engine:
             if not waiters:
                 self._finality.pop(id_, None)
 
+    def hold_blocks(self, active: bool) -> None:
+        """Fetch no blocks now, or go on fetching them."""
+        self._put(HoldBlocks(active))
+
+    async def rebase(self, base: NewBase) -> bool:
+        """Go on from this block and state, between two blocks. Raises what `Store.replace` raises.
+
+        False, and nothing is done, when the own chain has come as far meanwhile.
+        """
+        assert self._new_base is None, "one at a time"
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._new_base = (base, done)
+        self._put(Rebased())
+        try:
+            return await done
+        finally:
+            self._new_base = None
+
     async def run(self) -> None:
         """Run until cancelled. Raises `OSError` when the disk refuses a vote or a block: nothing was sent for it."""
         await self._take(Started())
@@ -154,7 +182,7 @@ class Engine:
                 await self._take(await self._next())
             await asyncio.sleep(0)
 
-    def _put(self, item: Submitted | LinkChanged | HaltAt | EndSilence) -> None:
+    def _put(self, item: OwnInput) -> None:
         self._inbox.put_own(item)
         self._ready.set()
 
@@ -177,6 +205,8 @@ class Engine:
                     alarm.cancel()
 
     async def _take(self, item: Input) -> None:
+        if isinstance(item, Rebased) and not await self._replace():
+            return
         inputs = deque([item])
         while inputs:
             for effect in self.replica.step(inputs.popleft(), now=self._clock.now()):
@@ -186,8 +216,26 @@ class Engine:
                 committed = await self._perform(effect)
                 if committed is not None:
                     inputs.append(committed)
+        if isinstance(item, Rebased):
+            self._on_commit(self.replica.height)
         if isinstance(item, HaltAt | EndSilence):
             _resolve(self._words.popleft(), None)
+
+    async def _replace(self) -> bool:
+        """Whether the store holds the new base now; who asked for it hears why not."""
+        if self._new_base is None:
+            return False
+        base, done = self._new_base
+        replaced = base.certified.block.header.height > self.replica.height
+        try:
+            if replaced:
+                await self._store.replace(base)
+        except (OSError, LedgerError) as error:
+            if not done.done():
+                done.set_exception(error)
+            return False
+        _resolve(done, replaced)
+        return replaced
 
     def _blame(self, fault: PeerFault, item: Input) -> None:
         passed_on = isinstance(item, PeerSent) and guard.kind_of(item.message) == guard.TRANSACTIONS

@@ -6,6 +6,7 @@ the edge. The same class runs in the daemon, in N-member tests and in the simula
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
 
@@ -52,11 +53,13 @@ from node.engine.replica_io import (
     EndSilence,
     HaltAt,
     HeardFrom,
+    HoldBlocks,
     Input,
     KeepSilent,
     LinkChanged,
     PeerFault,
     PeerSent,
+    Rebased,
     Refused,
     ReportEvidence,
     Send,
@@ -79,11 +82,13 @@ __all__ = [
     "EndSilence",
     "HaltAt",
     "HeardFrom",
+    "HoldBlocks",
     "Input",
     "KeepSilent",
     "LinkChanged",
     "PeerFault",
     "PeerSent",
+    "Rebased",
     "Refused",
     "Replica",
     "ReportEvidence",
@@ -127,7 +132,10 @@ class Replica:
         self._org = org
         self._state = state
         self._chain = chain
-        self._vote_log = tuple(vote_log)
+        self._vote_log: tuple[consensus.ConsensusMessage, ...] = tuple(decode(_MESSAGE, entry) for entry in vote_log)
+        if silence is not None and self._vote_log:
+            # The chain may be behind the log, repaired or put back: up to there other things may have been signed.
+            silence = replace(silence, until=max(silence.until, consensus.height_of(self._vote_log[0])))
         self._verify = VerifiedSignatures(verify)
         self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
         parameters = genesis.body.parameters
@@ -151,7 +159,7 @@ class Replica:
             sign_from=None if silence is None else silence.until,
         )
         self._reports = consensus.Reports(org, self._head.is_named)
-        self._mempool = mempool.Mempool(check=self._check_transaction, renew=self._signed_anew)
+        self._mempool = self._make_mempool()
         self._gossip = gossip.Gossip(org)
         self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
         self._heartbeat_at_ms: int | None = None
@@ -273,6 +281,10 @@ class Replica:
                 self._queue.extend(mempool.Submitted(transaction) for transaction in transactions)
             case Committed(height):
                 self._committed(height)
+            case HoldBlocks(active):
+                self._queue.append(gossip.Held(active))
+            case Rebased():
+                self._rebase()
             case Tick():
                 self._tick()
             case HaltAt(height):
@@ -302,15 +314,31 @@ class Replica:
         self._heartbeat_at_ms = self._now.mono_ms + max(0, heartbeat_ms - since_ms)
         self._begin_height()
 
+    def _make_mempool(self) -> mempool.Mempool:
+        return mempool.Mempool(check=self._check_transaction, renew=self._signed_anew)
+
+    def _rebase(self) -> None:
+        """Begin after another block; what waits is held against the state that it comes into."""
+        last = self._chain.block(self._chain.height())
+        assert last is not None, "a chain has the block of its own height"
+        self._head.advance(last)
+        self._work_told = False
+        self._held = None
+        self._assembly.drop()
+        self._queue.append(gossip.Wanted((), ()))
+        waiting = tuple(self._mempool.candidates())
+        self._mempool = self._make_mempool()
+        self._begin_height()
+        self._queue.extend(mempool.Submitted(transaction) for transaction in waiting)
+
     def _begin_height(self) -> None:
         head = self._head
         self._unsynced = False
         if not self.is_halted:
             self._queue.append(consensus.StartHeight(Height(head.height + 1), head.members, head.digest, head.time_ms))
             if self._vote_log:
-                entries = tuple(decode(_MESSAGE, entry) for entry in self._vote_log)
+                self._queue.append(consensus.Restored(self._vote_log))
                 self._vote_log = ()
-                self._queue.append(consensus.Restored(entries))
         self._queue.append(gossip.Advanced(head.height, head.digest, head.base))
         self._search(consensus.Advanced(head.height))
 

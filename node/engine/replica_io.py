@@ -70,18 +70,9 @@ class EndSilence:
     """The operator's word: sign from the next height on, though what was signed there is unknown."""
 
 
-Input = (
-    Started
-    | PeerSent
-    | LinkChanged
-    | Submitted
-    | Committed
-    | Tick
-    | HaltAt
-    | EndSilence
-    | HoldBlocks
-    | Rebased
-)
+OwnInput = Submitted | LinkChanged | HaltAt | EndSilence | HoldBlocks | Rebased
+"""What does not come from a peer's bytes, the disk or the clock."""
+Input = Started | PeerSent | Committed | Tick | OwnInput
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,12 @@ from node.base.types import (
 from node.edge.storage import FileVoteLog, KeyName, MemberKeys, draft_genesis, held_key, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
 from node.edge.transport import LinkHealth, TlsKey, Traffic, TransportHealth, free_port
+from node.engine.sync import Terms
 from node.engine.training import EgressPolicy
 from node.testing.network import MemoryNetwork, MemoryTransport, Shaped
 
 WAIT_S = 30.0
+NO_SNAPSHOTS = Terms(every=0, behind_max=1_000_000)
 POLL_S = 0.01
 
 Refuses = Callable[[OrgId, OrgId, bool], bool]
@@ -115,6 +117,7 @@ class Cluster:
         network: Literal["grpc", "memory"] = "grpc",
         parameters: Parameters | None = None,
         refuses: Refuses | None = None,
+        snapshots: Terms = NO_SNAPSHOTS,
     ) -> None:
         """`members` is how many (named m1, m2, ...) or their names. `refuses` cuts traffic, whatever the network."""
         names = [f"m{number}" for number in range(1, members + 1)] if isinstance(members, int) else list(members)
@@ -124,6 +127,7 @@ class Cluster:
         self.memory = MemoryNetwork() if network == "memory" else None
         self.genesis = self._found(parameters or Parameters())
         self._refuses = refuses
+        self._snapshots = snapshots
 
     def __getitem__(self, org: str) -> ClusterMember:
         return self.members[OrgId(org)]
@@ -192,6 +196,7 @@ class Cluster:
             self.genesis,
             lambda wiring: self._transport(member, wiring),
             EgressPolicy(),
+            self._snapshots,
         )
         if not member.folder.root.exists():
             # Once, as `lepton network install` does: a vote log that is lost later must not come back empty.

@@ -54,16 +54,24 @@ class CatchUp:
         self._behind_since_ms: int | None = None
         self._answers: deque[_Answer] = deque()
         self._last_peer: OrgId | None = None
+        self._held = False
 
     @property
     def wake_at(self) -> int | None:
         """When `next_request` should be asked again though nothing arrived."""
         if self._asked is not None:
             return self._asked.until_ms
-        if self._answers:
+        if self._answers or self._held:
             return None
         ahead = [org for org, tip in self.tips.items() if tip.base <= self.height + 1 <= tip.height]
         return min((max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead), default=None)
+
+    def hold(self, active: bool) -> None:
+        """Ask for nothing and hand out nothing, or go on."""
+        self._held = active
+        if active:
+            self._answers.clear()
+            self._asked = None
 
     def take_tip(self, peer: OrgId, tip: Tip, now_ms: int) -> str | None:
         """Note the tip; returns the reason why the peer is not believed, if it is not."""
@@ -141,7 +149,7 @@ class CatchUp:
 
     def next_request(self, now_ms: int) -> tuple[OrgId, BlocksRequest] | None:
         """Whom to ask for what now; None when there is nothing to ask, or enough is held or awaited."""
-        if self._asked is not None or len(self._answers) >= ANSWERS_HELD_MAX:
+        if self._held or self._asked is not None or len(self._answers) >= ANSWERS_HELD_MAX:
             return None
         peer = self._choose(now_ms)
         if peer is None:

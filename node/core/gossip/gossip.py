@@ -89,11 +89,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Whether blocks are not to be fetched now, because a snapshot is."""
+
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """`wake_at` has come."""
 
 
-Input = Advanced | Linked | TipReceived | BlocksReceived | BlockRefused | NewTransactions | Wanted | Tick
+Input = Advanced | Linked | TipReceived | BlocksReceived | BlockRefused | NewTransactions | Wanted | Held | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +199,8 @@ class Gossip:
                     self._outbox.add(transaction, now.mono_ms)
             case Wanted(ids, sources):
                 self._bodies.want(ids, sources, now.mono_ms)
+            case Held(active):
+                self._catch_up.hold(active)
             case Tick():
                 effects += self._tell(now) + self._repeat(now)
             case _:

@@ -181,6 +181,7 @@ class Sync:
         self._liars: set[OrgId] = set()
         """Until a snapshot is installed or given up."""
         self._ask_at_ms = 0
+        self._holding = False
         self._run: _Run | None = None
 
     @property
@@ -267,7 +268,7 @@ class Sync:
             return []
         run.opening = None
         run.missing = list(missing)
-        return [Hold(True)]
+        return []
 
     def _fail(self, failed: Failed, now_ms: int) -> list[Effect]:
         peer, run = failed.peer, self._run
@@ -293,7 +294,12 @@ class Sync:
         self._liars.clear()
         self._offers.clear()
         self._ask_at_ms = now_ms + RETRY_MS
-        return [Hold(False), *([Discard(run.offer)] if discard and run is not None else [])]
+        return [*self._let_go(), *([Discard(run.offer)] if discard and run is not None else [])]
+
+    def _let_go(self) -> list[Effect]:
+        """Blocks are fetched until everybody is asked again."""
+        held, self._holding = self._holding, False
+        return [Hold(False)] if held else []
 
     # What to do next
 
@@ -301,7 +307,7 @@ class Sync:
         self._forget_absent(now_ms)
         run = self._run
         if run is None:
-            return self._choose(now_ms) if self._is_wanted else []
+            return self._choose(now_ms) if self._is_wanted else self._let_go()
         if run.installing:
             return []
         if run.sources:
@@ -333,11 +339,15 @@ class Sync:
     def _choose(self, now_ms: int) -> list[Effect]:
         """Ask for offers; when all have answered, begin with the highest that is worth it."""
         if asked := self._ask_all(now_ms):
-            return asked
+            # Without this the blocks are there before the first answer, and all of them have been fetched for nothing.
+            self._holding = True
+            return [Hold(True), *asked]
+        if self._asked:
+            return []
         offered = {offer for peer, offers in self._offers.items() for offer in offers if peer not in self._liars}
         good = {offer for offer in offered if offer.height >= self._height + self._gain_min}
-        if self._asked or not good:
-            return []
+        if not good:
+            return self._let_go()
         # Of two heads for one height one is a lie; more offer the true one, and a lie fails when it is opened.
         best = max(good, key=lambda offer: (offer == self._begun, offer.height, len(self._sources(offer)), offer.head))
         self._run = _Run(best, self._sources(best), now_ms)

@@ -31,6 +31,7 @@ from node.edge.storage.keyring import (
 from node.edge.storage.keys import KeyName, TlsSecret, read_passphrase
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sealed import FileSealer
+from node.edge.storage.snapshots import SnapshotFiles
 from node.edge.storage.sqlite import SqliteStore
 from node.edge.storage.votelog import FileVoteLog
 
@@ -43,6 +44,7 @@ __all__ = [
     "HeldKey",
     "KeyName",
     "MemberKeys",
+    "SnapshotFiles",
     "SqliteReader",
     "SqliteStore",
     "StoreError",

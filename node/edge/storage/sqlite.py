@@ -27,7 +27,7 @@ from typing import Any, Self
 import aiosqlite
 
 from node.base.codec import encode
-from node.base.ports import Writes
+from node.base.ports import NewBase, Writes
 from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, database_trouble
 from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
@@ -102,27 +102,21 @@ class SqliteStore:
         """
         await self._write(_block_statements(certified, receipts, writes), durable=durable)
 
-    async def replace(
-        self,
-        certified: CertifiedBlock,
-        receipts: Sequence[Receipt],
-        headers: Sequence[CertifiedHeader],
-        writes: Callable[[], Iterator[Writes]],
-    ) -> None:
+    async def replace(self, base: NewBase) -> None:
         """Put this block and state in the place of everything, in one transaction, synced before this returns.
 
-        `headers` are kept for trust paths. The base is the block's height. `writes` is read on the writer's thread;
-        what it raises, and `StoreError` where the disk refuses, leaves everything as it was.
+        The state root is checked before it counts. Raises `StoreError`, and what reading `base.writes` raises; then
+        everything is as before.
         """
-        header = certified.block.header
+        header = base.certified.block.header
 
         def statements() -> Iterator[_Statement]:
             for table in ("blocks", "headers", "receipts", "transactions", "state", "nodes"):
                 yield f"DELETE FROM {table}", None
-            for part in writes():
+            for part in base.writes():
                 yield from _writes_statements(part)
-            yield from _block_statements(certified, receipts, _NOTHING)
-            yield from _header_statements(kept for kept in headers if kept.header.height < header.height)
+            yield from _block_statements(base.certified, base.receipts, _NOTHING)
+            yield from _header_statements(kept for kept in base.headers if kept.header.height < header.height)
             yield "UPDATE meta SET value = ? WHERE key = ?", [(header.height, "base")]
 
         await self._write(statements(), durable=True, check=_root_check(header.state_root))
@@ -135,7 +129,7 @@ class SqliteStore:
         low = self._reader.base()
         while low < base:
             stop = min(base, low + PRUNED_AT_ONCE)
-            headers = [found for at in range(low, stop) if (found := self._reader.certified_header(Height(at)))]
+            headers = await asyncio.to_thread(_headers, self._path, low, stop)
             statements = [
                 *_header_statements(headers),
                 *((f"DELETE FROM {table} WHERE height < ?", [(stop,)]) for table in _BY_HEIGHT),
@@ -260,6 +254,14 @@ def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], wr
         ),
         *_writes_statements(writes),
     ]
+
+
+def _headers(path: Path, start: int, stop: int) -> list[CertifiedHeader]:
+    reader = SqliteReader(path, frozen=True)
+    try:
+        return [found for at in range(start, stop) if (found := reader.certified_header(Height(at)))]
+    finally:
+        reader.close()
 
 
 def _header_statements(headers: Iterable[CertifiedHeader]) -> list[_Statement]:

@@ -71,14 +71,14 @@ def test_who_is_not_far_behind_takes_blocks():
 
 def test_who_is_far_behind_asks_all_and_opens_the_highest_offer():
     story = Story()
-    assert story.stand(a=(1_000, 1), b=(1_000, 1)) == [Ask(A), Ask(B)]
+    assert story.stand(a=(1_000, 1), b=(1_000, 1)) == [Hold(True), Ask(A), Ask(B)]
     assert story.give(Offered(A, (OLDER,))) == []
     assert story.give(Offered(B, (OLDER, GOOD))) == [Open(B, GOOD)]
 
 
 def test_who_finds_no_blocks_takes_a_snapshot_however_near():
     story = Story(height=890)
-    assert story.stand(a=(905, 895)) == [Ask(A)]
+    assert story.stand(a=(905, 895)) == [Hold(True), Ask(A)]
     assert story.give(Offered(A, (OLDER, GOOD))) == [Open(A, GOOD)]
     story = Story(height=890)
     assert story.stand(a=(905, 895), b=(892, 1)) == []
@@ -87,9 +87,9 @@ def test_who_finds_no_blocks_takes_a_snapshot_however_near():
 def test_a_snapshot_that_gains_little_is_not_worth_it_and_all_are_asked_again_later():
     story = Story(height=870)
     story.stand(a=(1_000, 1))
-    assert story.give(Offered(A, (OLDER, GOOD))) == []
+    assert story.give(Offered(A, (OLDER, GOOD))) == [Hold(False)]
     assert story.machine.wake_at == story.now_ms + RETRY_MS
-    assert story.later(RETRY_MS) == [Ask(A)]
+    assert story.later(RETRY_MS) == [Hold(True), Ask(A)]
 
 
 def test_who_does_not_answer_is_not_waited_for():
@@ -108,7 +108,7 @@ def test_chunks_come_from_all_that_offer_it_two_of_each_at_a_time():
     effects = story.give(Opened(A, (0, 1, 2, 3, 4)))
     more = story.give(Stored(B, 1))
 
-    assert effects == [Hold(True), Fetch(A, GOOD, 0), Fetch(B, GOOD, 1), Fetch(A, GOOD, 2), Fetch(B, GOOD, 3)]
+    assert effects == [Fetch(A, GOOD, 0), Fetch(B, GOOD, 1), Fetch(A, GOOD, 2), Fetch(B, GOOD, 3)]
     assert more == [Fetch(B, GOOD, 4)]
 
 
@@ -125,7 +125,7 @@ def test_one_of_which_everything_is_on_disk_is_installed_at_once():
     story = Story()
     story.stand(a=(1_000, 1))
     story.give(Offered(A, (GOOD,)))
-    assert story.give(Opened(A, ())) == [Hold(True), Install(GOOD)]
+    assert story.give(Opened(A, ())) == [Install(GOOD)]
 
 
 def test_a_false_chunk_names_its_sender_and_is_fetched_from_another():
@@ -209,7 +209,7 @@ def test_a_state_that_cannot_be_installed_is_fetched_anew():
     story = opened(0)
     story.give(Stored(A, 0))
     assert story.give(Installed("a chunk on disk is damaged")) == [Hold(False), Discard(GOOD)]
-    assert story.later(RETRY_MS) == [Ask(A), Ask(B), Ask(C)]
+    assert story.later(RETRY_MS) == [Hold(True), Ask(A), Ask(B), Ask(C)]
 
 
 def test_answers_that_nobody_waits_for_change_nothing():
