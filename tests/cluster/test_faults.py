@@ -205,8 +205,10 @@ async def test_with_two_of_four_killed_no_block_is_made_until_one_returns_and_th
     )
     print(f"the chain goes on {now_ms() - began} ms after one was started again")
     # The member that came back may propose before it has heard of the transaction; then an empty block comes first.
-    decided = [tx.id for block in site.blocks("budapest", height) for tx in block.block.transactions]
-    assert decided == [waiting.transaction]
+    decided = [tx for block in site.blocks("budapest", height) for tx in block.block.transactions]
+    assert [tx.id for tx in decided].count(waiting.transaction) == 1
+    # The training goes on as well, and nobody is accused of anything.
+    assert {tx.body.contract for tx in decided} <= {"sharing", "training"}
     assert {org: site.pid(org) for org in up} == pids, "nobody else was restarted"
 
     # The last one comes back with nothing but its keys, its card and the genesis (besu#8307).
