@@ -16,6 +16,13 @@ def started(members: int = 4, seed: int = 31) -> Simulation:
     return simulation
 
 
+def stop(simulation: Simulation, *orgs: OrgId) -> None:
+    """Crash these members; the others notice before anything else happens."""
+    for org in orgs:
+        simulation.stop(org)
+    simulation.run(60)
+
+
 def grow(simulation: Simulation, blocks: int, *orgs: OrgId) -> None:
     """These members (by default all) come so many blocks further."""
     among = orgs or simulation.founded.orgs
@@ -58,7 +65,7 @@ def test_a_wiped_member_follows_and_signs_again_three_blocks_above_the_highest_t
     simulation = started(members)
     grow(simulation, 5)
     *others, lost = simulation.founded.orgs
-    simulation.stop(lost)
+    stop(simulation, lost)
     disk = simulation.members[lost].disk
     disk.wipe() if everything else disk.wipe_votes()
     heights = signed_heights(simulation, lost)
@@ -78,8 +85,7 @@ def test_a_wiped_member_follows_and_signs_again_three_blocks_above_the_highest_t
     assert min(heights) >= 8
     # It counts again: with as many away as may be, its vote is needed.
     faults = (members - 1) // 3
-    for org in others[:faults]:
-        simulation.stop(org)
+    stop(simulation, *others[:faults])
     grow(simulation, 1, *others[faults:], lost)
 
 
@@ -87,13 +93,13 @@ def test_a_restart_keeps_the_silence():
     simulation = started()
     grow(simulation, 4)
     lost = simulation.founded.orgs[0]
-    simulation.stop(lost)
+    stop(simulation, lost)
     simulation.members[lost].disk.wipe_votes()
     simulation.start(lost)
     assert simulation.run(20_000, lambda: silence_of(simulation, lost) == 7)
     heights = signed_heights(simulation, lost)
 
-    simulation.stop(lost)
+    stop(simulation, lost)
     simulation.start(lost)
     grow(simulation, 4)
 
@@ -109,7 +115,7 @@ def test_killed_at_every_effect_of_its_recovery_nothing_is_signed_twice(effect):
     lost = simulation.founded.orgs[1]
     simulation.submit(simulation.founded.orgs[2])
     simulation.run(effect)
-    simulation.stop(lost)
+    stop(simulation, lost)
     member = simulation.members[lost]
     member.disk.wipe()
     member.crashes.at_effect = member.effects_done + effect
@@ -126,8 +132,7 @@ def test_more_than_a_third_down_and_one_of_them_wiped_goes_on_by_starting_only_w
     grow(simulation, 3)
     orgs = simulation.founded.orgs
     fallen = orgs[:3]
-    for org in fallen:
-        simulation.stop(org)
+    stop(simulation, *fallen)
     simulation.members[fallen[0]].disk.wipe()
     waiting = simulation.submit(orgs[5])
     simulation.run(60_000)
@@ -145,8 +150,7 @@ def test_more_than_a_third_down_and_one_of_them_wiped_goes_on_by_starting_only_w
 def test_all_down_at_once_and_one_of_four_wiped_goes_on():
     simulation = started()
     grow(simulation, 3)
-    for org in simulation.founded.orgs:
-        simulation.stop(org)
+    stop(simulation, *simulation.founded.orgs)
     simulation.members[simulation.founded.orgs[2]].disk.wipe()
 
     simulation.start()
@@ -157,8 +161,8 @@ def test_two_of_four_wiped_stand_until_one_operator_speaks():
     simulation = started()
     grow(simulation, 3)
     a, b, *_ = simulation.founded.orgs
+    stop(simulation, a, b)
     for org in (a, b):
-        simulation.stop(org)
         simulation.members[org].disk.wipe()
     simulation.start(a, b)
     simulation.submit(simulation.founded.orgs[3])
@@ -181,7 +185,7 @@ def test_where_the_chain_needs_everybody_only_the_operator_ends_the_silence(memb
     simulation = started(members)
     grow(simulation, 2)
     lost = simulation.founded.orgs[0]
-    simulation.stop(lost)
+    stop(simulation, lost)
     simulation.members[lost].disk.wipe_votes()
     simulation.start(lost)
     simulation.submit(lost)
@@ -205,7 +209,7 @@ def test_the_operator_is_refused_while_the_member_is_behind_and_when_it_is_not_s
     replica = simulation.members[other].replica
     assert replica is not None
     assert "not silent" in str(replica.recovery_refusal)
-    simulation.stop(lost)
+    stop(simulation, lost)
     simulation.members[lost].disk.wipe()
     simulation.start(lost)
     behind = simulation.members[lost]
@@ -231,7 +235,7 @@ def test_with_an_older_ledger_and_a_whole_vote_log_nothing_is_signed_below_it():
     simulation.run(2_000)
     disk = simulation.members[old].disk
     assert disk.votes
-    simulation.stop(old)
+    stop(simulation, old)
     disk.wipe_ledger()
     heights = signed_heights(simulation, old)
 
@@ -247,8 +251,7 @@ def test_a_silent_member_tells_nobody_how_far_it_is():
     simulation = started(7)
     grow(simulation, 4)
     a, b, *others = simulation.founded.orgs
-    for org in (a, b, *others):
-        simulation.stop(org)
+    stop(simulation, a, b, *others)
     for org in (a, b):
         simulation.members[org].disk.wipe()
 
@@ -266,7 +269,7 @@ def test_a_lying_tip_neither_shortens_nor_prolongs_the_silence():
     simulation = started()
     grow(simulation, 5)
     liar, *_, lost = simulation.founded.orgs
-    simulation.stop(lost)
+    stop(simulation, lost)
     simulation.members[lost].disk.wipe_votes()
     heights = signed_heights(simulation, lost)
     watch = simulation.drop
@@ -296,7 +299,7 @@ def test_a_height_to_halt_at_stops_agreement_and_catch_up_and_ends_on_the_operat
     signed = signed_heights(simulation, orgs[0])
 
     # The halt stays over a restart, as the member's folder keeps it.
-    simulation.stop(orgs[0])
+    stop(simulation, orgs[0])
     simulation.members[orgs[0]].halt_at = Height(3)
     simulation.start(orgs[0])
     simulation.run(30_000)
@@ -336,8 +339,8 @@ def test_a_restarted_proposer_hears_what_waits_before_it_builds():
         grow(simulation, 1)
         a, b, c, d = simulation.founded.orgs
         # Height 2: m002 proposes in round 0, m003 in round 1.
-        simulation.stop(c)
-        simulation.stop(d)
+        stop(simulation, c)
+        stop(simulation, d)
         waiting = simulation.submit(a)
         simulation.run(900)
         simulation.start(d)
