@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from node.app.applicants import Applicants, Reception
 from node.app.backend import Backend
 from node.app.commitments import kept
 from node.app.duties import Duties
@@ -94,6 +95,7 @@ class MemberNode:
     duties: Duties
     joiner: Joiner
     renewal: Renewal
+    reception: Reception
     sync: SnapshotSync
 
     def __init__(
@@ -266,10 +268,12 @@ class MemberNode:
             self.org,
             self._folder.root,
             self._folder.card,
-            Holders(self._keys, sealer, self.transport),
+            Holders(self._keys, sealer, [self.transport]),
             self.store.state,
             submit=lambda contract, method, payload, wait_s: self.backend.submit(contract, method, payload, wait_s),
         )
+        self._stack.push_async_callback(self.renewal.close)
+        self.reception = Reception(Applicants(self._folder.applicants), self.store.state, self.renewal.pass_on)
         standing = Standing(
             self.org,
             self._genesis.body.name,

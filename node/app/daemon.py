@@ -6,8 +6,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -19,7 +19,7 @@ from node.app.settings import Folder, Settings, SettingsError
 from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
-from node.edge.transport import GrpcTransport, Refusal, RefusalKind, TlsKey
+from node.edge.transport import GrpcTransport, JoinServer, Refusal, RefusalKind, TlsKey
 from node.engine.sync import Terms
 from node.engine.training import EgressPolicy
 from node.ledger.genesis import verify_genesis
@@ -103,12 +103,28 @@ async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Ge
         try:
             height = node.engine.replica.height
             log.info("running", org=org, chain=node.chain.hex(), height=height, listen=settings.listen)
-            await _until_told(node)
+            async with _joining(node, settings):
+                await _until_told(node)
         finally:
             await operator.close()
     finally:
         await node.close()
     log.info("stopped", org=org)
+
+
+@asynccontextmanager
+async def _joining(node: MemberNode, settings: Settings) -> AsyncIterator[None]:
+    """Let strangers hand in cards, where the settings open a port for that."""
+    if settings.join_listen is None:
+        yield
+        return
+    server = JoinServer(node.reception.receive, node.renewal.tls_keys)
+    node.renewal.also(server)
+    await server.start(settings.join_listen)
+    try:
+        yield
+    finally:
+        await server.close()
 
 
 async def _until_told(node: MemberNode) -> None:

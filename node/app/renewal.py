@@ -28,6 +28,7 @@ from node.edge.storage import (
     write_card,
 )
 from node.edge.transport import TlsKey
+from node.edge.transport.session import settle
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.membership import Present
@@ -40,6 +41,8 @@ TERM_WARNING_MS = 30 * DAY_MS
 WARNING_INTERVAL_S = 24 * 3_600.0
 IN_FORCE_WAIT_S = 60.0
 SUBMIT_WAIT_S = 60.0
+PASSING_MAX = 8
+"""Others' cards that are under way to the ledger at once; more are dropped, and handed in again."""
 
 log = structlog.get_logger()
 
@@ -47,7 +50,7 @@ Submit = Callable[[str, str, bytes, float | None], Awaitable[Outcome]]
 
 
 class Renewable(Protocol):
-    """A transport that can take over its own new TLS keys."""
+    """Shows this member's TLS certificate, and can take over new keys."""
 
     def renew(self, tls: Sequence[TlsKey]) -> None:
         """Newest first; for connections from now on."""
@@ -60,7 +63,7 @@ class Holders:
 
     keys: MemberKeys
     sealer: FileSealer
-    transport: Renewable
+    shows_tls: list[Renewable]
 
 
 class Renewal:
@@ -79,6 +82,11 @@ class Renewal:
         self._block = asyncio.Event()
         self._log = log.bind(org=org)
         self._warned_s: float | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+
+    def also(self, shower: Renewable) -> None:
+        """Let this one hear of new TLS keys too."""
+        self._holders.shows_tls.append(shower)
 
     def card(self) -> Card | None:
         """This organisation's newest card on the ledger; None before its admission."""
@@ -109,6 +117,30 @@ class Renewal:
             found.append(f"the TLS term ends in {left_ms // DAY_MS} days: run lepton keys rotate tls")
         return found
 
+    @property
+    def tls_keys(self) -> list[TlsKey]:
+        """Newest first."""
+        return [TlsKey(secret.key_pem, secret.certificate) for secret in self._holders.keys.tls]
+
+    def pass_on(self, card: Card) -> None:
+        """Bring to the ledger, without waiting, the newer card of a member that cannot connect to do so itself."""
+        if len(self._passing) < PASSING_MAX:
+            task = asyncio.get_running_loop().create_task(self._pass_on(card))
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await settle(list(self._passing))
+
+    async def _pass_on(self, card: Card) -> None:
+        try:
+            outcome = await self._submit(membership.NAME, "present", encode(Present(card, None)), SUBMIT_WAIT_S)
+        except OperatorRefusal as refusal:
+            self._log.warning("card passed on", card_of=card.body.org, outcome=str(refusal))
+        else:
+            self._log.info("card passed on", card_of=card.body.org, outcome=outcome.code or "not in a block yet")
+
     async def take_keys(self, passphrase: str) -> list[str]:
         """Open the key files that are new in the member's folder; says which. Raises `OperatorRefusal`."""
         holders = self._holders
@@ -121,7 +153,8 @@ class Renewal:
         if holders.keys.data[0] != data_before:
             holders.sealer.renew(holders.keys.data[0])
         if any(key.name is KeyName.TLS for key in more):
-            holders.transport.renew([TlsKey(secret.key_pem, secret.certificate) for secret in holders.keys.tls])
+            for shower in holders.shows_tls:
+                shower.renew(self.tls_keys)
         taken = [f"{key.name.name.lower()} {key.generation}" for key in more]
         self._log.info("keys taken", keys=taken)
         return taken

@@ -12,6 +12,7 @@
     DIR/commitments/     salts of the fingerprints that this organisation put on the ledger
     DIR/halt-at          the height to halt at, if there is one
     DIR/snapshots/       the last two snapshots of the state, for members that are far behind
+    DIR/applicants/      cards that strangers handed in by the join call
     DIR/operator.sock    the operator's socket         DIR/daemon.lock     held by the running daemon
 """
 
@@ -67,6 +68,8 @@ class Settings(BaseModel):
     org: Annotated[str, AfterValidator(_org)]
     listen: str
     """`host:port` to bind; the card says where others dial."""
+    join_listen: str | None = None
+    """`host:port` where strangers may hand in their cards, and nothing else; without it there is no such port."""
     passphrase_file: str | None = None
     """Relative to the folder. Without it: a systemd credential, or a prompt."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -144,6 +147,11 @@ class Folder:
     def snapshots(self) -> Path:
         """Snapshots of the state, own ones and one that is being fetched."""
         return self.root / "snapshots"
+
+    @property
+    def applicants(self) -> Path:
+        """Cards that strangers handed in."""
+        return self.root / "applicants"
 
     @property
     def lock(self) -> Path:

@@ -7,10 +7,12 @@ import typer
 
 from node.app.member import draft_network, install_network, sign_network
 from node.base.types import Parameters, chain_id
+from node.cli import join
 from node.cli.common import Json, console, print_json, print_table, prompt_passphrase
 from node.edge.storage import GenesisDraft, read_genesis_draft, readable_card
 
 commands = typer.Typer(no_args_is_help=True, help="Found a network with other organisations.")
+join.add_to(commands)
 
 GenesisFile = Annotated[Path, typer.Argument(help="The genesis file that goes from founder to founder.")]
 

@@ -59,7 +59,8 @@ Refuses = Callable[[OrgId, OrgId, bool], bool]
 class ClusterMember:
     """One member: its identity for good, its running node while it is up."""
 
-    def __init__(self, org: OrgId, folder: Path) -> None:
+    def __init__(self, org: OrgId, folder: Path, tls_until_ms: int | None = None) -> None:
+        """`tls_until_ms` is the term in its card, far away by default."""
         self.org = org
         self.folder = Folder(folder)
         self.listen = f"127.0.0.1:{free_port()}"
@@ -82,7 +83,7 @@ class ClusterMember:
                 node_key=PublicKey(Ed25519Signer(node_seed).public_key),
                 data_key=PublicKey(data_key.public_key().public_bytes_raw()),
                 tls_certificate=tls.certificate,
-                tls_until_ms=time.time_ns() // 1_000_000 + TLS_DAYS * 24 * 3_600_000,
+                tls_until_ms=tls_until_ms or time.time_ns() // 1_000_000 + TLS_DAYS * 24 * 3_600_000,
                 addresses=(self.listen,),
             ),
         )
@@ -118,12 +119,16 @@ class Cluster:
         parameters: Parameters | None = None,
         refuses: Refuses | None = None,
         snapshots: Terms = NO_SNAPSHOTS,
+        tls_until_ms: int | None = None,
     ) -> None:
-        """`members` is how many (named m1, m2, ...) or their names. `refuses` cuts traffic, whatever the network."""
+        """`members` is how many (named m1, m2, ...) or their names. `refuses` cuts traffic, whatever the network.
+
+        `tls_until_ms` is the term in all founders' cards.
+        """
         names = [f"m{number}" for number in range(1, members + 1)] if isinstance(members, int) else list(members)
         self._scratch = tempfile.TemporaryDirectory(prefix="lepton-")
         root = Path(self._scratch.name)
-        self.members = {OrgId(name): ClusterMember(OrgId(name), root / name) for name in sorted(names)}
+        self.members = {OrgId(name): ClusterMember(OrgId(name), root / name, tls_until_ms) for name in sorted(names)}
         self.memory = MemoryNetwork() if network == "memory" else None
         self.genesis = self._found(parameters or Parameters())
         self._refuses = refuses

@@ -12,6 +12,7 @@ from node.edge.storage.genesis import (
 )
 from node.edge.storage.identity import (
     check_addresses,
+    check_card,
     check_certificate,
     create_keys,
     create_next_key,
@@ -50,6 +51,7 @@ __all__ = [
     "StoreError",
     "TlsSecret",
     "check_addresses",
+    "check_card",
     "check_certificate",
     "create_keys",
     "create_next_key",

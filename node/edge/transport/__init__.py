@@ -6,8 +6,21 @@ and purpose; `control` and `bulk` are what runs on a stream. What messages mean 
 
 from node.edge.transport.credentials import TlsKey
 from node.edge.transport.health import LinkHealth, TransportHealth
+from node.edge.transport.join import JoinRefused, JoinServer, show_card
 from node.edge.transport.ports import free_port
 from node.edge.transport.report import Refusal, RefusalKind, Traffic
 from node.edge.transport.transport import GrpcTransport
 
-__all__ = ["GrpcTransport", "LinkHealth", "Refusal", "RefusalKind", "TlsKey", "Traffic", "TransportHealth", "free_port"]
+__all__ = [
+    "GrpcTransport",
+    "JoinRefused",
+    "JoinServer",
+    "LinkHealth",
+    "Refusal",
+    "RefusalKind",
+    "TlsKey",
+    "Traffic",
+    "TransportHealth",
+    "free_port",
+    "show_card",
+]
