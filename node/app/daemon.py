@@ -41,7 +41,7 @@ def run_daemon(root: Path, settings: Settings, passphrase: str, *, log_json: boo
     folder = Folder(root)
     if not folder.genesis.exists():
         raise SettingsError(f"{root} belongs to no network yet: lepton --dir {root} network install GENESIS")
-    with _only_daemon(folder):
+    with only_daemon(folder):
         keys = MemberKeys(load_member_keys(root, passphrase))
         genesis = read_genesis(folder.genesis)
         verify_genesis(genesis)
@@ -69,7 +69,8 @@ def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, 
 
 
 @contextmanager
-def _only_daemon(folder: Folder) -> Iterator[None]:
+def only_daemon(folder: Folder) -> Iterator[None]:
+    """Nobody else works on the folder's chain meanwhile. Raises `SettingsError` when a daemon runs."""
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -1,4 +1,4 @@
-"""`lepton chain blocks | block | tx | verify`: read and check this member's copy of the chain."""
+"""`lepton chain blocks | block | tx | verify` (and `backup`'s): read and check this member's copy of the chain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from node.app.settings import Folder
 from node.base.types import CertifiedBlock, Height, Receipt
+from node.cli import backup
 from node.cli.common import CommandError, Json, console, parse_digest, print_json, print_table
 from node.edge.storage import SqliteReader, read_genesis
 from node.ledger.proofs import verify_chain
@@ -17,6 +18,8 @@ from node.ledger.proofs import verify_chain
 commands = typer.Typer(no_args_is_help=True, help="Read and check this member's copy of the chain; needs no daemon.")
 
 PROGRESS_EVERY = 50
+
+backup.add_to(commands)
 
 
 @commands.command()
@@ -120,6 +123,8 @@ def verify(context: typer.Context, json: Json = False) -> None:
     """Execute the whole chain again from the genesis file, and check every signature, root, receipt and state entry.
 
     Works offline. When the database is not what the network agreed on, the height where it stops being true is named.
+    A chain that was pruned or joined by a snapshot is checked from its base on, which a path of trust from the genesis
+    leads to.
 
     Example: lepton --dir cleveland chain verify
     """
@@ -136,16 +141,13 @@ def verify(context: typer.Context, json: Json = False) -> None:
         verified = verify_chain(genesis, reader, progress=advance)
         progress.update(task, completed=verified.height)
     if json:
-        print_json(
-            {
-                "height": verified.height,
-                "head_digest": verified.head_digest.hex(),
-                "state_root": verified.state_root.hex(),
-                "transactions": verified.transactions,
-            }
-        )
+        print_json(backup.verified_json(verified))
         return
-    console.print(f"the chain holds up to height {verified.height}: {verified.transactions} transactions")
+    console.print(
+        f"the chain holds up to height {verified.height}: "
+        f"{verified.transactions} transactions{backup.from_base(verified)}",
+        soft_wrap=True,
+    )
     console.print(f"head       {verified.head_digest.hex()}", soft_wrap=True)
     console.print(f"state root {verified.state_root.hex()}", soft_wrap=True)
 

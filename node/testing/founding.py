@@ -50,8 +50,13 @@ class Founding:
         parameters: Parameters | None = None,
         signer: Callable[[bytes], Signer] = HashSigner,
         verify: Verifier = verify_hash,
+        tls_certificate: Callable[[OrgId], bytes] = lambda org: b"certificate of " + org.encode(),
     ) -> None:
-        """`signer` makes a signer of 32 bytes; `verify` checks what it signs."""
+        """`signer` makes a signer of 32 bytes; `verify` checks what it signs.
+
+        `tls_certificate` gives an organisation's: a real one where its card is to be read from a file.
+        """
+        self._tls_certificate = tls_certificate
         self.verify = verify
         self.organisation_signers = {OrgId(org): signer(digest("organisation", org.encode())) for org in sorted(orgs)}
         self.node_signers = {OrgId(org): signer(digest("node", org.encode())) for org in sorted(orgs)}
@@ -72,7 +77,7 @@ class Founding:
             organisation_key=PublicKey(self.organisation_signers[org].public_key),
             node_key=PublicKey(self.node_signers[org].public_key),
             data_key=PublicKey(digest("data", org.encode())),
-            tls_certificate=b"certificate of " + org.encode(),
+            tls_certificate=self._tls_certificate(org),
             tls_until_ms=TLS_UNTIL_MS,
             addresses=(),
         )
@@ -136,7 +141,7 @@ class MemoryChain:
             time_ms=GENESIS_TIME_MS + 1_000 * height if time_ms is None else time_ms,
             parent=self.founding.chain if last is None else last.block.digest,
             last_certificate=None if last is None else last.certificate,
-            author=self.founding.members.proposer(height, 0),
+            author=members_at_head(self.state).proposer(height, 0),
             members=members_at_head(self.state),
             parameters=self.founding.body.parameters,
         )

@@ -1,6 +1,7 @@
 """What a member keeps on disk: keys, cards and genesis files, the ledger in SQLite, the vote log."""
 
-from node.edge.storage.errors import FileError, StoreError
+from node.edge.storage.backup import Kind, backup_block, read_backup, write_backup
+from node.edge.storage.errors import FileDamaged, FileError, StoreError
 from node.edge.storage.files import PRIVATE_MODE, make_private_folder, write_atomically
 from node.edge.storage.genesis import (
     GenesisDraft,
@@ -38,18 +39,21 @@ from node.edge.storage.votelog import FileVoteLog
 
 __all__ = [
     "PRIVATE_MODE",
+    "FileDamaged",
     "FileError",
     "FileSealer",
     "FileVoteLog",
     "GenesisDraft",
     "HeldKey",
     "KeyName",
+    "Kind",
     "MemberKeys",
     "SnapshotFiles",
     "SqliteReader",
     "SqliteStore",
     "StoreError",
     "TlsSecret",
+    "backup_block",
     "check_addresses",
     "check_card",
     "check_certificate",
@@ -61,6 +65,7 @@ __all__ = [
     "load_member_keys",
     "load_organisation_key",
     "make_private_folder",
+    "read_backup",
     "read_card",
     "read_genesis",
     "read_genesis_draft",
@@ -69,6 +74,7 @@ __all__ = [
     "sign_card",
     "sign_genesis",
     "write_atomically",
+    "write_backup",
     "write_card",
     "write_genesis_draft",
 ]

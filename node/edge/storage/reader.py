@@ -13,7 +13,7 @@ from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
-from node.ledger.proofs import StoredBlock
+from node.ledger.stored import StoredBlock
 
 SCHEMA = 2
 CACHE_KIB = 8_192
@@ -78,8 +78,10 @@ class SqliteReader:
 
     def base(self) -> Height:
         """The lowest height from which on every block is kept whole."""
-        ((base,),) = self._rows("SELECT value FROM meta WHERE key = 'base'", ())
-        return Height(int(base))
+        rows = self._rows("SELECT value FROM meta WHERE key = 'base'", ())
+        if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
+            raise self._damaged("it does not say from where on its blocks are whole")
+        return Height(rows[0][0])
 
     def certified_header(self, height: Height) -> CertifiedHeader | None:
         """The header at `height` with its certificate, also of a pruned block."""
@@ -136,6 +138,15 @@ class SqliteReader:
             self._blob(certificate),
             tuple(self._blob(receipt) for _, receipt in receipts),
         )
+
+    def stored_header(self, height: int) -> tuple[bytes, bytes] | None:
+        """Header and certificate that are kept of a block below the base."""
+        rows = self._rows("SELECT header, certificate FROM headers WHERE height = ?", (height,))
+        return (self._blob(rows[0][0]), self._blob(rows[0][1])) if rows else None
+
+    def stored_header_heights(self) -> Iterator[int]:
+        """The heights of those, ascending."""
+        yield from (int(row[0]) for row in self._rows("SELECT height FROM headers ORDER BY height", ()))
 
     def stored_place(self, id_: Digest) -> tuple[int, int] | None:
         """Height and index that the index of transactions has for this one."""
