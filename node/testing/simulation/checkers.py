@@ -38,11 +38,11 @@ from node.ledger.tree import state_root, updated_nodes
 from node.testing.simulation import coverage
 from node.testing.simulation.coverage import Coverage
 from node.testing.simulation.disk import Disk
-from node.testing.simulation.oracle import Oracle, quorum
+from node.testing.simulation.oracle import Oracle, proposer, quorum
 
 _MESSAGE: Any = PeerMessage
 STEPS_PER_MEMORY_CHECK = 32
-KEPT_PER_MEMBER_MAX = 16
+KEPT_PER_MEMBER_MAX = 24
 """Messages that a consensus machine keeps, per member of the set: four rounds of prepares and of commits, a round
 change, four kinds of early ones; the rest is slack."""
 TIME_SLACK_MS = 60_000
@@ -71,8 +71,13 @@ class Checkers:
 
     def __init__(self, chain: Digest, genesis: Genesis, verify: Verifier) -> None:
         self.coverage = Coverage()
+        self._chain = chain
         self.liars: frozenset[OrgId] = frozenset()
         """Members that keep no rule; the others must keep all of them all the same."""
+        self.rotating = False
+        """Whether a member presented a card with a new node key."""
+        self.wiped: set[OrgId] = set()
+        """Members that lost their vote logs and have not voted since."""
         self.decided: dict[int, Digest] = {}
         self.included: dict[Digest, int] = {}
         self.submitted: dict[Digest, Transaction] = {}
@@ -89,6 +94,11 @@ class Checkers:
         self._persisted: set[tuple[OrgId, bytes]] = set()
         self._locks: dict[tuple[OrgId, int], dict[int, Digest]] = defaultdict(dict)
         self._steps = 0
+
+    @property
+    def newest_set(self) -> MemberSet:
+        """The set in force at the highest height that anybody has agreed on or is agreeing on."""
+        return self.sets[max(self.sets)]
 
     # What members do
 
@@ -108,6 +118,9 @@ class Checkers:
         if org in self.liars:
             return
         self._persisted.add((org, entry))
+        if org in self.wiped:
+            self.wiped.discard(org)
+            self.coverage.note(coverage.SILENT_RETURN)
         message: PeerMessage = decode(_MESSAGE, entry)
         self._learn(message)
         match message:
@@ -139,6 +152,8 @@ class Checkers:
         if org in self.liars or fault.peer in self.liars:
             return
         blameless = any(words in fault.reason for words in BLAMELESS)
+        # Who is a block behind does not know a new key yet, and cannot tell its signature from a bad one.
+        blameless = blameless or (self.rotating and "bad-signature" in fault.reason)
         require(blameless, f"{org} accuses the correct member {fault.peer}: {fault.reason}")
 
     def stepped(self, org: OrgId, replica: Replica) -> None:
@@ -163,9 +178,12 @@ class Checkers:
         told = self._receipts.setdefault(height, b"".join(encode(receipt) for receipt in receipts))
         require(told == b"".join(encode(r) for r in receipts), f"{org} has other receipts of height {height}")
         self._check_sets(org, certified, disk)
+        self._check_parent(certified)
         for transaction in certified.block.transactions:
             author = transaction.body.org
             known = transaction.id in self.submitted or author in self.liars
+            require(transaction.body.chain == self._chain, f"height {height} includes a transaction of another chain")
+            require(transaction.body.valid_until_ms >= header.time_ms, f"height {height} includes what was over")
             require(known, f"nobody submitted a transaction of {author} in height {height}")
             first = self.included.setdefault(transaction.id, height)
             require(first == height, f"a transaction of height {first} is included again at height {height}")
@@ -236,6 +254,18 @@ class Checkers:
         wanted = None if highest is None else (highest, locks[highest])
         require(claimed == wanted, f"{change.org} is locked on {wanted} and says {claimed} in a round change")
 
+    def _check_parent(self, certified: CertifiedBlock) -> None:
+        height, carried = certified.block.header.height, certified.block.last_certificate
+        if height == 1:
+            require(carried is None, "the first block carries a certificate")
+            return
+        good = (
+            carried is not None
+            and (carried.height, carried.block) == (height - 1, self.decided[height - 1])
+            and self._oracle.certified(self.sets[height - 1], carried, VoteKind.COMMIT)
+        )
+        require(good, f"height {height} carries no certificate of its parent")
+
     def _check_sets(self, org: OrgId, certified: CertifiedBlock, disk: Disk) -> None:
         header = certified.block.header
         in_force, following = self.sets[header.height], members_at_head(disk.state)
@@ -243,3 +273,16 @@ class Checkers:
         require(header.next_members == member_set_digest(following), f"{org} has another next set than its header")
         known = self.sets.setdefault(header.height + 1, following)
         require(known == following, f"{org} has another member set for height {header.height + 1}")
+        before, after = in_force.keys, following.keys
+        changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        allowed = max(1, (len(before) - 1) // 3)
+        require(bool(after), f"height {header.height} leaves the member set empty")
+        require(len(changed) <= allowed, f"height {header.height} changes {len(changed)} members, at most {allowed}")
+        for name in changed & set(before):
+            if name in after:
+                self.coverage.note(coverage.ROTATION)
+            else:
+                self.coverage.note(coverage.REMOVAL)
+                turns = (header.author, proposer(in_force, header.height, certified.certificate.round))
+                if name in turns or name == proposer(in_force, header.height + 1, 0):
+                    self.coverage.note(coverage.PROPOSER_REMOVED)

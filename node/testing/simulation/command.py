@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from node.testing.simulation.bugs import CAUGHT_SHARE_MIN, Caught, hunt_all
 from node.testing.simulation.campaign import Campaign, Failure, Report, run_campaign
 from node.testing.simulation.coverage import SEEDS_MIN
 from node.testing.simulation.plan import Outcome
@@ -18,6 +19,7 @@ _EXAMPLES = """examples:
   scripts/sim --seeds 1000 --members 4-10 --jobs 2     each seed with 4 to 10 members
   scripts/sim --twins --seeds 2000 --members 4-7       schedules of twins
   scripts/sim --byzantine 1 --minutes 2                one liar in every seed, two virtual minutes of faults
+  scripts/sim --bugs --seeds 60                        every seeded bug: caught or not
   scripts/sim --seed 290 --seeds 1 --replay            one seed, twice, compared
 """
 
@@ -25,6 +27,8 @@ _EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the seeds; 0 when every rule held in every one and the campaign met what it should."""
     options = _parser().parse_args(arguments)
+    if options.bugs:
+        return _hunt(options)
     campaign = _campaign(options)
     jobs = options.jobs or os.cpu_count() or 1
 
@@ -42,6 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         _print(report)
     return 0 if report.good else 1
+
+
+def _hunt(options: argparse.Namespace) -> int:
+    """Each seeded bug in turn; 0 when enough of them are caught."""
+    results = hunt_all(options.seeds, options.jobs or os.cpu_count() or 1, tell=lambda caught: _tell(_of_bug(caught)))
+    found = sum(caught.words is not None for caught in results)
+    if options.json:
+        bugs = [{"bug": c.bug.name, "file": f"node/{c.bug.path}", "caught_by": c.words} for c in results]
+        print(json.dumps({"kind": "bugs", "bugs": bugs, "caught": found, "of": len(results)}, indent=1))
+    else:
+        print(f"{found} of {len(results)} seeded bugs caught; at least {CAUGHT_SHARE_MIN:.0%} must be")
+    return 0 if found >= CAUGHT_SHARE_MIN * len(results) else 1
+
+
+def _of_bug(caught: Caught) -> str:
+    return (
+        f"{'caught    ' if caught.words else 'NOT CAUGHT'} {caught.bug.name} ({caught.bug.path}): {caught.words or ''}"
+    )
 
 
 def _campaign(options: argparse.Namespace) -> Campaign:
@@ -85,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         help="members that lie: a number (never more than f), or `drawn` from each seed (default)",
     )
     parser.add_argument("--twins", action="store_true", help="schedules of twins in place of faults")
+    parser.add_argument(
+        "--bugs", action="store_true", help="the list of seeded bugs: drills and --seeds seeds against each of them"
+    )
     parser.add_argument("--replay", action="store_true", help="run each seed twice and compare")
     parser.add_argument("--ed25519", action="store_true", help="real signatures in every seed, not in one of a hundred")
     parser.add_argument("--json", action="store_true", help="the report as JSON")

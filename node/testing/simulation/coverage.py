@@ -12,10 +12,26 @@ REPROPOSAL = "re-proposal with a prepared certificate"
 TWO_LOCKS = "two members locked on different blocks of one height"
 LATER_ROUND = "a block decided in a later round"
 CATCH_UP = "a block applied by catch-up"
+REMOVAL = "a removal"
+PROPOSER_REMOVED = "a removal of the proposer"
+ROTATION = "a rotation of a node key"
+SILENT_RETURN = "a vote of a member that had lost its vote log"
 TORN = "torn vote log"
 LOST = "lost unsynced write"
 
-ALWAYS = (REPROPOSAL, TWO_LOCKS, LATER_ROUND, CATCH_UP, TORN, LOST, *(name_pair(pair) for pair in CRASH_PAIRS))
+ALWAYS = (
+    REPROPOSAL,
+    TWO_LOCKS,
+    LATER_ROUND,
+    CATCH_UP,
+    REMOVAL,
+    PROPOSER_REMOVED,
+    ROTATION,
+    SILENT_RETURN,
+    TORN,
+    LOST,
+    *(name_pair(pair) for pair in CRASH_PAIRS),
+)
 """What every campaign with faults must reach."""
 TWINS = (REPROPOSAL, TWO_LOCKS, LATER_ROUND)
 """What every campaign of twins must reach."""

@@ -3,11 +3,13 @@
 Which faults a run has, and how bad each is, is drawn once per run, so that some runs have one fault only, some many.
 """
 
+from node.base.codec import encode
 from node.base.types import OrgId
+from node.ledger.contracts.membership.types import Motion, Present, Remove, Support
 from node.testing.simulation.checkers import require
 from node.testing.simulation.labels import CRASH_PAIRS
 from node.testing.simulation.liars import draw_liar
-from node.testing.simulation.member import Crashes
+from node.testing.simulation.member import Crashes, Member
 from node.testing.simulation.network import CALM, Weather
 from node.testing.simulation.plan import Outcome, Plan
 from node.testing.simulation.simulation import Simulation
@@ -36,6 +38,7 @@ def run_seed(plan: Plan) -> Outcome:
     _plan_clocks_and_disks(simulation)
     _plan_crashes(simulation)
     _plan_transactions(simulation)
+    _plan_membership(simulation)
     simulation.start()
     simulation.run(plan.faulty_ms)
     heal(simulation)
@@ -60,7 +63,7 @@ def check_progress(simulation: Simulation) -> None:
     start_ms, start_height = simulation.time_ms, max(simulation.heights())
     bound_ms = progress_ms_max(simulation)
     goal = start_height + HEALED_HEIGHTS
-    for member in simulation.honest:
+    for member in _voters(simulation):
         simulation.submit(member.slot)
     grown = simulation.run(bound_ms, lambda: max(simulation.heights()) > start_height)
     require(grown, f"no block in {bound_ms} ms after healing: heights {simulation.heights()}")
@@ -68,7 +71,7 @@ def check_progress(simulation: Simulation) -> None:
 
     def submit_more() -> None:
         if min(simulation.heights()) < goal:
-            simulation.submit(simulation.rng.choice(simulation.honest).slot)
+            simulation.submit(simulation.rng.choice(_voters(simulation)).slot)
             simulation.at(1_000, submit_more)
 
     submit_more()
@@ -83,6 +86,11 @@ def progress_ms_max(simulation: Simulation) -> int:
     """How long the first block after healing may take."""
     timeouts = PROGRESS_TIMEOUTS + len(simulation.checkers.liars)
     return timeouts * simulation.plan.parameters.round_timeout_max_ms
+
+
+def _voters(simulation: Simulation) -> list[Member]:
+    """The correct members that are in force."""
+    return [member for member in simulation.honest if member.org in simulation.checkers.newest_set.keys]
 
 
 def _at_rest(simulation: Simulation) -> bool:
@@ -138,11 +146,31 @@ def _plan_clocks_and_disks(simulation: Simulation) -> None:
     for member in simulation.members.values():
         member.skew_ms = rng.choice((0, 0, rng.randint(-SKEW_MS_MAX, SKEW_MS_MAX)))
         member.disk_ms = rng.choice((0, 0, 0, 5, 40, 600))
-    wrong = (plan.members - 1) // 3 - len(simulation.liars)
-    if wrong > 0 and rng.random() < 0.4:
-        for member in rng.sample(simulation.honest, wrong):
+    spare = (plan.members - 1) // 3 - len(simulation.liars)
+    draw = rng.random()
+    if spare > 0 and draw < 0.3:
+        simulation.weakened = spare
+        for member in rng.sample(simulation.honest, spare):
             skew_ms = rng.choice((-SKEW_LARGE_MS, SKEW_LARGE_MS))
             simulation.at(rng.randint(0, plan.faulty_ms), lambda m=member, s=skew_ms: setattr(m, "skew_ms", s))  # type: ignore[misc]
+    elif spare > 0 and draw < 0.6:
+        simulation.weakened = spare
+        for member in rng.sample(simulation.honest, spare):
+            simulation.at(rng.randint(500, plan.faulty_ms), lambda m=member: _wipe(simulation, m))  # type: ignore[misc]
+
+
+def _wipe(simulation: Simulation, member: Member) -> None:
+    """The member dies and loses its vote log, all that it had, or its chain; it comes back as everybody does."""
+    simulation.stop(member.slot)
+    lost = simulation.rng.choice(("votes", "votes", "all", "ledger"))
+    if lost == "ledger":
+        member.disk.wipe_ledger()
+        return
+    if lost == "votes":
+        member.disk.wipe_votes()
+    else:
+        member.disk.wipe()
+    simulation.checkers.wiped.add(member.org)
 
 
 def _plan_crashes(simulation: Simulation) -> None:
@@ -165,6 +193,42 @@ def _plan_transactions(simulation: Simulation) -> None:
     for _ in range(plan.transactions):
         org = rng.choice(simulation.founded.orgs)
         simulation.at(rng.randint(50, plan.faulty_ms), lambda org=org: _submit_if_up(simulation, org))  # type: ignore[misc]
+
+
+def _plan_membership(simulation: Simulation) -> None:
+    """In some runs the members remove one of them; in some, one of them gets a new node key."""
+    rng, plan = simulation.rng, simulation.plan
+    if rng.random() < 0.3 and _faulty(simulation) <= (plan.members - 2) // 3 and plan.members > 2:
+        removed = rng.choice(simulation.founded.orgs)
+        first_ms = rng.randint(500, plan.faulty_ms // 2)
+        for again_ms in (0, plan.faulty_ms // 3):
+            for org in simulation.founded.orgs:
+                at_ms = first_ms + again_ms + rng.randint(0, 500)
+                simulation.at(at_ms, lambda org=org: support(simulation, org, Remove(removed)))  # type: ignore[misc]
+    if rng.random() < 0.3:
+        org = rng.choice(simulation.honest).org
+        simulation.at(rng.randint(500, plan.faulty_ms // 2), lambda: rotate(simulation, org))
+
+
+def _faulty(simulation: Simulation) -> int:
+    """How many members lie, have a clock that is an hour wrong, or lose their disks."""
+    return len(simulation.liars) + simulation.weakened
+
+
+def support(simulation: Simulation, org: OrgId, motion: Motion) -> None:
+    """The member's operator is for the motion."""
+    _call_membership(simulation, org, "support", encode(Support(motion)))
+
+
+def rotate(simulation: Simulation, org: OrgId) -> None:
+    """The member's operator presents a card with its next node key."""
+    simulation.checkers.rotating = True
+    _call_membership(simulation, org, "present", encode(Present(simulation.founded.rotated_card(org), None)))
+
+
+def _call_membership(simulation: Simulation, org: OrgId, method: str, payload: bytes) -> None:
+    if simulation.members[org].is_up:
+        simulation.submit(org, simulation.transaction(org, "membership", method, payload))
 
 
 def _submit_if_up(simulation: Simulation, org: OrgId) -> None:

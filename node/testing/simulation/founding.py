@@ -1,7 +1,7 @@
 """Networks for tests: N organisations with keys, cards and a genesis that all of them signed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from node.base.crypto import Ed25519Signer, verify
@@ -37,6 +37,10 @@ class Founded:
     genesis: Genesis
     signers: dict[OrgId, Signer]
     verify: Verifier
+    roots: dict[OrgId, Signer]
+    """The organisation keys."""
+    next_signers: dict[OrgId, Signer]
+    """The node keys after a rotation."""
 
     @property
     def chain(self) -> Digest:
@@ -49,11 +53,31 @@ class Founded:
         return tuple(self.signers)
 
     def transaction(
-        self, org: OrgId, nonce: int, contract: str, method: str, payload: bytes, valid_until_ms: int
+        self,
+        org: OrgId,
+        nonce: int,
+        contract: str,
+        method: str,
+        payload: bytes,
+        valid_until_ms: int,
+        *,
+        rotated: bool = False,
     ) -> Transaction:
-        """A transaction signed by the organisation's node key."""
+        """A transaction signed by the organisation's node key, or by the one that it has after a rotation."""
         body = TransactionBody(self.chain, org, nonce, valid_until_ms, contract, method, payload)
-        return Transaction(body, Signature(self.signers[org].sign(transaction_signing_bytes(body))))
+        signer = (self.next_signers if rotated else self.signers)[org]
+        return Transaction(body, Signature(signer.sign(transaction_signing_bytes(body))))
+
+    def rotated_card(self, org: OrgId) -> Card:
+        """The organisation's second card, with its next node key."""
+        first = next(card.body for card in self.genesis.body.cards if card.body.org == org)
+        body = replace(first, sequence=2, node_key=PublicKey(self.next_signers[org].public_key))
+        return Card(body, Signature(self.roots[org].sign(card_signing_bytes(body))))
+
+    def forged_card(self, org: OrgId, thief: OrgId) -> Card:
+        """The same card, signed by another organisation."""
+        body = self.rotated_card(org).body
+        return Card(body, Signature(self.roots[thief].sign(card_signing_bytes(body))))
 
 
 def found(
@@ -80,7 +104,8 @@ def found(
         cards.append(Card(body, Signature(roots[org].sign(card_signing_bytes(body)))))
     founding = GenesisBody(name, START_MS, tuple(cards), parameters or Parameters())
     signatures = tuple(Signature(roots[org].sign(genesis_signing_bytes(founding))) for org in orgs)
-    return Founded(Genesis(founding, signatures), signers, check)
+    following = {org: make(_seed(name, org, "next node")) for org in orgs}
+    return Founded(Genesis(founding, signatures), signers, check, roots, following)
 
 
 def _seed(name: str, org: OrgId, purpose: str) -> bytes:

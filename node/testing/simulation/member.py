@@ -102,6 +102,7 @@ class Member:
         self.halt_at: Height | None = None
         """What the operator wrote into the folder, read at the start."""
         self._mono_start_ms = 0
+        self._wake_at: int | None = None
         self._founded = founded
         self._checkers = checkers
         self._rng = rng
@@ -147,10 +148,9 @@ class Member:
 
     def wake_at(self) -> int | None:
         """When the replica wants a tick, in simulated time; None also while its disk works."""
-        if self.replica is None or self._busy:
+        if self.replica is None or self._busy or self._wake_at is None:
             return None
-        wake_at = self.replica.wake_at
-        return None if wake_at is None else wake_at + self._mono_start_ms
+        return self._wake_at + self._mono_start_ms
 
     def start(self) -> None:
         """Start from what is on disk."""
@@ -161,7 +161,7 @@ class Member:
         self.replica = Replica(
             org=self.org,
             genesis=self._founded.genesis,
-            keyring=HeldSigners((self._founded.signers[self.org],)),
+            keyring=HeldSigners((self._founded.signers[self.org], self._founded.next_signers[self.org])),
             verify=self._founded.verify,
             state=self.disk.state,
             chain=self.disk,
@@ -202,6 +202,7 @@ class Member:
             now = Instant(now_ms - self._mono_start_ms, self.wall_ms)
             self._done = BEGIN
             self._effects.extend(self.replica.step(input, now=now))
+            self._wake_at = self.replica.wake_at
             self._checkers.stepped(self.org, self.replica)
 
     # Inputs
@@ -314,6 +315,7 @@ class Member:
 
     def _die(self, next_: str) -> None:
         self.replica = None
+        self._wake_at = None
         self._effects.clear()
         self._inbox.clear()
         self._urgent.clear()

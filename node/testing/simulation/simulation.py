@@ -42,6 +42,8 @@ class Simulation:
         self.crashes = 0
         self.rounds_max = 0
         self.progress_ms = 0
+        self.weakened = 0
+        """Correct members that a run takes out for a while beyond a crash: the fewer liars or removals can be borne."""
         self.members: dict[OrgId, Member] = {}
         self.liars: dict[OrgId, Liar] = {}
         self._slots: dict[OrgId, list[OrgId]] = {}
@@ -93,11 +95,21 @@ class Simulation:
         self.feed(org, Submitted((transaction,)))
         return transaction
 
-    def transaction(self, org: OrgId) -> Transaction:
-        """A new transaction of the organisation, of the sharing contract."""
-        rng = self.rng
+    def transaction(
+        self, org: OrgId, contract: str | None = None, method: str = "", payload: bytes = b""
+    ) -> Transaction:
+        """A new transaction of the organisation, signed with its key in force; by default of the sharing contract."""
+        if contract is None:
+            contract, (method, payload) = "sharing", self._sharing_call(org)
         nonce = self._nonces[org]
         self._nonces[org] += 1
+        until_ms = START_MS + self.time_ms + 3_600_000
+        in_force = self.checkers.newest_set.keys.get(org)
+        rotated = in_force == self.founded.next_signers[org].public_key
+        return self.founded.transaction(org, nonce, contract, method, payload, until_ms, rotated=rotated)
+
+    def _sharing_call(self, org: OrgId) -> tuple[str, bytes]:
+        rng = self.rng
         name = f"set{rng.randint(0, 2)}"
         recipient = rng.choice(self.founded.orgs)
         commitment = Digest(rng.randbytes(32))
@@ -110,8 +122,7 @@ class Simulation:
                 ("share", ShareData(data, recipient, commitment)),
             )
         )
-        until_ms = START_MS + self.time_ms + 3_600_000
-        return self.founded.transaction(org, nonce, "sharing", method, encode(call), until_ms)
+        return method, encode(call)
 
     def feed(self, slot: OrgId, input: Input) -> None:
         """Give a member an input; one that does not run misses it."""

@@ -1,7 +1,7 @@
 """What a liar knows and can do: it has heard everything of the height at hand, and signs anything with its own key."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -21,14 +21,17 @@ from node.base.types import (
     Signature,
     SignedBy,
     Transaction,
+    TransactionBody,
     Vote,
     VoteKind,
     header_digest,
     proposal_signing_bytes,
     round_change_signing_bytes,
+    transaction_signing_bytes,
     vote_signing_bytes,
 )
 from node.ledger.apply import Position, build_block, members_at_head
+from node.ledger.contracts.sharing import Register
 from node.testing.simulation.disk import Disk
 from node.testing.simulation.founding import Founded
 
@@ -68,6 +71,7 @@ class Kit:
         self._post = post
         self._heard_at = Height(0)
         self._heard = Heard()
+        self._worthless: dict[int, tuple[Transaction, ...]] = {}
 
     @property
     def height(self) -> Height:
@@ -174,6 +178,25 @@ class Kit:
             parameters=self._founded.genesis.body.parameters,
         )
         return build_block(self.disk.state, position, transactions, self._founded.verify).block
+
+    def transaction(self, nonce: int, until_ms: int | None = None, chain: Digest | None = None) -> Transaction:
+        """A transaction of its own; of another chain, or over, if asked for."""
+        call = Register(f"noise{self.rng.randint(0, 9)}", Digest(self.rng.randbytes(32)))
+        until_ms = self.wall_ms() + 60_000 if until_ms is None else until_ms
+        body = TransactionBody(chain or self.chain, self.org, nonce, until_ms, "sharing", "register", encode(call))
+        return Transaction(body, Signature(self.sign(transaction_signing_bytes(body))))
+
+    def worthless(self) -> tuple[Transaction, ...]:
+        """One transaction that no block may carry, the same for one height: forged, of another chain, or over."""
+        nonce = 5_000_000 + self.height
+        good = self.transaction(nonce)
+        honest = replace(good.body, org=self.peers[self.height % len(self.peers)])
+        choices = (
+            Transaction(honest, good.signature),
+            self.transaction(nonce, chain=Digest(bytes(32))),
+            self.transaction(nonce, until_ms=1),
+        )
+        return self._worthless.setdefault(self.height, (choices[self.height % len(choices)],))
 
     def certificate(self, kind: VoteKind, round_: int, block: Digest) -> Certificate:
         """All that members signed of this kind, a quorum or not."""

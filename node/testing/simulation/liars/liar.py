@@ -67,10 +67,10 @@ class World(Protocol):
         ...
 
 
-def make_liar(org: OrgId, world: World, tactics: Iterable[type[Tactic]]) -> Liar:
-    """A liar with these tactics."""
+def make_kit(org: OrgId, world: World) -> Kit:
+    """The member's hands."""
     member = world.members[org]
-    kit = Kit(
+    return Kit(
         org,
         world.founded,
         member.disk,
@@ -78,9 +78,8 @@ def make_liar(org: OrgId, world: World, tactics: Iterable[type[Tactic]]) -> Liar
         lambda: member.wall_ms,
         lambda peer, data: world.post(org, peer, data),
     )
-    return Liar(kit, tactics)
 
 
 def draw_liar(org: OrgId, world: World) -> Liar:
     """A liar with one to three tactics by chance."""
-    return make_liar(org, world, world.rng.sample(TACTICS, world.rng.choice((1, 1, 2, 3))))
+    return Liar(make_kit(org, world), world.rng.sample(TACTICS, world.rng.choice((1, 1, 2, 3))))

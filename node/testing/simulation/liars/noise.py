@@ -3,18 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from node.base.codec import encode
-from node.base.types import (
-    Digest,
-    OrgId,
-    PeerMessage,
-    Signature,
-    Transaction,
-    TransactionBody,
-    Transactions,
-    transaction_signing_bytes,
-)
-from node.ledger.contracts.sharing import Register
+from node.base.types import Digest, OrgId, PeerMessage, Transactions
 from node.testing.simulation.liars.kit import Kit, to_bytes
 from node.testing.simulation.liars.tactic import Said, Tactic
 
@@ -78,31 +67,17 @@ class WorthlessTransactions(Tactic):
         """One to each peer, not always the same."""
         kit, rng = self.kit, self.kit.rng
         self._nonce += rng.choice((0, 1, 2_000))
-        good = self._transaction(kit.chain, kit.wall_ms() + 60_000)
+        good = kit.transaction(self._nonce)
         for peer in kit.peers:
-            kit.post(
-                peer,
-                Transactions(
-                    (
-                        rng.choice(
-                            (
-                                good,
-                                self._transaction(kit.chain, kit.wall_ms() + 60_000),
-                                self._transaction(kit.chain, kit.wall_ms() - 60_000),
-                                self._transaction(Digest(rng.randbytes(32)), kit.wall_ms() + 60_000),
-                                replace(good, signature=kit.forged()),
-                                replace(good, body=replace(good.body, org=rng.choice(kit.peers))),
-                            )
-                        ).encoded,
-                    )
-                ),
+            choices = (
+                good,
+                kit.transaction(self._nonce),
+                kit.transaction(self._nonce, until_ms=kit.wall_ms() - 60_000),
+                kit.transaction(self._nonce, chain=Digest(rng.randbytes(32))),
+                replace(good, signature=kit.forged()),
+                replace(good, body=replace(good.body, org=rng.choice(kit.peers))),
             )
-
-    def _transaction(self, chain: Digest, until_ms: int) -> Transaction:
-        kit = self.kit
-        call = Register(f"noise{kit.rng.randint(0, 9)}", Digest(kit.rng.randbytes(32)))
-        body = TransactionBody(chain, kit.org, self._nonce, until_ms, "sharing", "register", encode(call))
-        return Transaction(body, Signature(kit.sign(transaction_signing_bytes(body))))
+            kit.post(peer, Transactions((rng.choice(choices).encoded,)))
 
 
 TACTICS: tuple[type[Tactic], ...] = (Garbage, Repeats, WorthlessTransactions)

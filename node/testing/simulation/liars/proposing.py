@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from node.base.types import (
     Block,
+    BodiesRequest,
+    BodiesResponse,
     Digest,
     Header,
     Height,
@@ -13,6 +15,7 @@ from node.base.types import (
     PreparedBlock,
     Proposal,
     VoteKind,
+    certificate_digest,
     header_digest,
 )
 from node.testing.simulation.liars.kit import Kit
@@ -102,18 +105,60 @@ class WrongTimes(Tactic):
         return (kit.proposal(message.round, kit.block((), kit.wall_ms() + shift_ms), message.round_changes),)
 
 
-class Replays(Tactic):
-    """Proposes transactions that were included already, the same one twice, and ids that nobody has."""
+class WorthlessContent(Tactic):
+    """In its turn proposes transactions that no block may carry: included already, forged, of another chain, over."""
 
     def says(self, peer: OrgId, message: PeerMessage) -> Iterable[Said]:
-        """The own proposal, with more in it."""
-        if not isinstance(message, Proposal):
-            return (message,)
+        """A block of those, first all bodies, then the proposal; or ids that nobody has, or one id twice."""
         kit = self.kit
+        if not isinstance(message, Proposal) or message.prepared is not None or message.header.height != kit.height:
+            return (message,)
+        if kit.rng.random() < 0.2:
+            more = kit.rng.choice((message.transactions, (Digest(kit.rng.randbytes(32)),)))
+            return (replace(message, transactions=message.transactions + more),)
         last = kit.disk.block(kit.disk.height())
-        old = () if last is None else tuple(t.id for t in last.block.transactions)
-        more = kit.rng.choice((old, message.transactions, (Digest(kit.rng.randbytes(32)),)))
-        return (replace(message, transactions=message.transactions + more),)
+        old = () if last is None else last.block.transactions
+        block = kit.block(kit.rng.choice((old, kit.worthless())), message.header.time_ms)
+        return (BodiesResponse(block.transactions), kit.proposal(message.round, block, message.round_changes))
+
+    def hears(self, peer: OrgId, message: PeerMessage) -> None:
+        """Whoever asks for bodies gets them all."""
+        if isinstance(message, BodiesRequest):
+            last = self.kit.disk.block(self.kit.disk.height())
+            old = () if last is None else last.block.transactions
+            self.kit.post(peer, BodiesResponse((*old, *self.kit.worthless())))
+
+
+class WrongParentCertificates(Tactic):
+    """In its turn proposes blocks that carry another certificate for their parent: older, shorter, forged."""
+
+    def says(self, peer: OrgId, message: PeerMessage) -> Iterable[Said]:
+        """The own block with that certificate, its header true to it."""
+        kit = self.kit
+        if not isinstance(message, Proposal) or message.prepared is not None or message.last_certificate is None:
+            return (message,)
+        certificate = message.last_certificate
+        before = kit.disk.block(Height(certificate.height - 1))
+        forged = tuple(replace(signed, signature=kit.forged()) for signed in certificate.signatures)
+        wrong = kit.rng.choice(
+            (
+                replace(certificate, signatures=certificate.signatures[:1]),
+                replace(certificate, signatures=forged),
+                replace(certificate, signatures=certificate.signatures[:1] * len(certificate.signatures)),
+                certificate if before is None else before.certificate,
+            )
+        )
+        header = replace(message.header, last_certificate=certificate_digest(wrong))
+        proposal = kit.proposal(message.round, Block(header, (), wrong), message.round_changes)
+        return (replace(proposal, transactions=message.transactions),)
+
+
+class ForgedProposals(Tactic):
+    """In its turn proposes under a signature that is not its own."""
+
+    def says(self, peer: OrgId, message: PeerMessage) -> Iterable[Said]:
+        """The true proposal, forged."""
+        return (replace(message, signature=self.kit.forged()),) if isinstance(message, Proposal) else (message,)
 
 
 class OutOfTurn(Tactic):
@@ -126,4 +171,12 @@ class OutOfTurn(Tactic):
             kit.post_all(kit.proposal(kit.rng.randint(0, 3), kit.block()))
 
 
-TACTICS: tuple[type[Tactic], ...] = (TwoBlocks, FalseBlocks, WrongTimes, Replays, OutOfTurn)
+TACTICS: tuple[type[Tactic], ...] = (
+    TwoBlocks,
+    FalseBlocks,
+    WrongTimes,
+    WorthlessContent,
+    WrongParentCertificates,
+    ForgedProposals,
+    OutOfTurn,
+)

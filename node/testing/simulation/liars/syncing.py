@@ -78,6 +78,13 @@ def _other_certificate(kit: Kit, first: CertifiedBlock) -> CertifiedBlock:
     return first if before is None else replace(first, certificate=before.certificate)
 
 
+def _signed_by_strangers(kit: Kit, first: CertifiedBlock) -> CertifiedBlock:
+    """One signature more, of an organisation that nobody knows."""
+    stranger = SignedBy(OrgId("zz-nobody"), Signature(kit.rng.randbytes(64)))
+    signatures = (*first.certificate.signatures, stranger)
+    return replace(first, certificate=replace(first.certificate, signatures=signatures))
+
+
 _Lie = Callable[[Kit, CertifiedBlock], CertifiedBlock]
 LIES: tuple[_Lie, ...] = (
     _other_time,
@@ -86,6 +93,7 @@ LIES: tuple[_Lie, ...] = (
     _few_signatures,
     _without_transactions,
     _other_certificate,
+    _signed_by_strangers,
 )
 """Ways in which a block that is handed over is not the chain's."""
 
