@@ -85,7 +85,7 @@ def keys(seen: Snapshot) -> Iterator[Finding]:
             "keys",
             Severity.WARNING,
             f"the folder's card has number {card.sequence}, the newest on the ledger {sequence}",
-            "any member can present it for you: lepton network present card.json",
+            "renew again (lepton keys rotate tls), or have any member hand it in: lepton keys present card.json",
         )
     elif card.sequence < sequence:
         advice = "restore the folder's newest keys and card from a backup; the ledger goes by the newer one"
@@ -94,10 +94,10 @@ def keys(seen: Snapshot) -> Iterator[Finding]:
     if seen.daemon is not None:
         if ledger.node_key is not None and ledger.node_key not in seen.daemon.held.get("node", ()):
             says = f"the daemon does not hold the node key in force ({ledger.node_key[:16]}): it signs nothing"
-            yield Finding("keys", Severity.PROBLEM, says, "put the key's file back into keys/ and restart the daemon")
+            yield Finding("keys", Severity.PROBLEM, says, "put the key's file back into keys/, then: lepton keys take")
         if ledger.certificates and not set(ledger.certificates) & set(seen.daemon.held.get("tls", ())):
             says = "the daemon holds none of the TLS certificates that the others accept from it"
-            yield Finding("keys", Severity.PROBLEM, says, "put the key's file back into keys/ and restart the daemon")
+            yield Finding("keys", Severity.PROBLEM, says, "put the key's file back into keys/, then: lepton keys take")
     yield from _terms(seen)
 
 

@@ -18,7 +18,7 @@ def ports(seen: Snapshot) -> Iterator[Finding]:
         )
         yield Finding("ports", Severity.PROBLEM, f"nothing answers at {listen.address}: {listen.says}", advice)
     elif seen.daemon is None and seen.daemon_failure is None and listen.open:
-        advice = "end that program, or choose another address in node.toml and present a new card"
+        advice = "end that program, or choose another `listen` in node.toml, and name it: lepton keys address HOST:PORT"
         yield Finding("ports", Severity.PROBLEM, f"another program listens at {listen.address}", advice)
     elif seen.daemon is not None:
         yield Finding("ports", Severity.OK, f"listens at {listen.address}")
@@ -28,7 +28,7 @@ def ports(seen: Snapshot) -> Iterator[Finding]:
     dialled_in = any(peer.connected and peer.dialled is False for peer in seen.daemon.peers)
     for port in closed:
         says = f"{port.address}, which the card names, cannot be dialled from here: {port.says}"
-        advice = "open that port on the way here, or present a card with an address that others can reach"
+        advice = "open that port on the way here, or name another address: lepton keys address HOST:PORT"
         severity = Severity.NOTE if dialled_in else Severity.WARNING
         yield Finding("ports", severity, says, advice)
     if seen.own_ports and not closed:
@@ -113,7 +113,7 @@ _REFUSALS = {
     "handshake": "somebody without a member's certificate came by: harmless, if no member fails to connect",
     "no-claim": "a program that is no member's came by: harmless",
     "not-a-member": "a stranger, or a member that was removed: harmless",
-    "wrong-certificate": "its operator must present the card of the certificate that it uses: lepton network present",
+    "wrong-certificate": "its operator must present the card of the certificate that it uses: lepton keys present",
     "wrong-chain": "it belongs to another network: its operator should look at its genesis file",
     "wrong-version": "one of you must upgrade: compare the versions",
     "broke-protocol": "ask its operator which version it runs; if it is on purpose, have it suspended",

@@ -6,6 +6,7 @@ that makes a file longer fails, as on a full disk, without privileges and withou
 
 import asyncio
 import resource
+import sys
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -24,6 +25,8 @@ GIVES_UP_S_MAX = 30.0
 """A daemon whose disk is full ends within this."""
 POLL_S = 0.1
 DISK_FULL_CODE = 1
+KEYS = ("node", "tls", "data")
+ROTATED_S_MAX = 90.0
 
 
 @dataclass(slots=True)
@@ -53,6 +56,9 @@ class Faults:
                 for org in episode.orgs:
                     self.cluster.kill(org)
                     wipe(Folder(self.cluster.folder(org)))
+            case FaultKind.ROTATE:
+                for org in episode.orgs:
+                    await self._rotate(org, KEYS[episode.number % len(KEYS)])
             case FaultKind.STOP:
                 for org in episode.orgs:
                     self.cluster.pause(org)
@@ -80,6 +86,35 @@ class Faults:
                     self.cluster.resume(org)
             case _:
                 self.wires.heal()
+
+    async def _rotate(self, org: OrgId, key: str) -> None:
+        """What its operator would type, while the daemon runs under load."""
+        command = (
+            sys.executable,
+            "-P",
+            "-m",
+            "node.cli",
+            "--dir",
+            str(self.cluster.folder(org)),
+            "keys",
+            "rotate",
+            key,
+        )
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        try:
+            async with asyncio.timeout(ROTATED_S_MAX):
+                said, _ = await process.communicate()
+        except TimeoutError:
+            self.trouble.append(f"{org} did not renew its {key} key within {ROTATED_S_MAX:g} s")
+            return
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            self.trouble.append(f"{org} could not renew its {key} key: {said.decode().strip()}")
 
     async def _fill(self, org: OrgId) -> None:
         """No file of the daemon can grow any more: it must end by itself, with the exit code of an error."""

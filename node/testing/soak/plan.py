@@ -19,6 +19,7 @@ class FaultKind(enum.Enum):
     SLOW = "link slow"
     ISOLATE = "member cut off"
     WIPE = "wiped"
+    ROTATE = "keys rotated"
     MANY = "kill -9 of more than a third"
 
 
