@@ -299,7 +299,6 @@ class MemberNode:
         )
 
     def _link_changed(self, peer: OrgId, up: bool) -> None:
-        self._log.info("link up" if up else "link down", peer=peer)
         self.engine.link_changed(peer, up)
 
     def _caught(self, first: Statement, second: Statement) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,8 +40,13 @@ def blocks(
     if json:
         print_json(found)
         return
-    rows = [(b["height"], b["digest"][:16], b["time_ms"], b["author"], b["transactions"], b["round"]) for b in found]
-    print_table("blocks", ["height", "digest", "time (ms)", "author", "transactions", "decided in round"], rows)
+    if not found:
+        console.print("no block yet: the first is made with the first transaction, or with the first heartbeat")
+        return
+    rows = [
+        (b["height"], b["digest"][:16], _utc(b["time_ms"]), b["author"], b["transactions"], b["round"]) for b in found
+    ]
+    print_table("blocks", ["height", "digest", "time (UTC)", "author", "transactions", "decided in round"], rows)
 
 
 @commands.command()
@@ -179,6 +185,10 @@ def _summary(certified: CertifiedBlock) -> dict[str, Any]:
         "round": certified.certificate.round,
         "state_root": header.state_root.hex(),
     }
+
+
+def _utc(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(sep=" ", timespec="milliseconds")[:-6]
 
 
 def _receipt(receipt: Receipt) -> dict[str, Any]:

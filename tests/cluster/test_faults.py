@@ -71,7 +71,10 @@ class Trial:
         """Wait until the open training round's cohort is everybody, and return its number."""
         while True:
             found = await self.job_at(org)
-            assert found["state"] in ("preparing", "training"), f"the job is over too early: {found['state']}"
+            # "proposed" as long as this member has not yet seen the last approval.
+            assert found["state"] in ("proposed", "preparing", "training"), (
+                f"the job is over too early: {found['state']}"
+            )
             if found["training_round"] >= 1 and found["cohort"] == self.orgs:
                 return found["training_round"]
             await asyncio.sleep(0.02)
