@@ -26,6 +26,7 @@ from node.ledger.certificates import verify_certificate
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import view
 from node.ledger.errors import InvalidBlock
+from node.ledger.signers import key_in_force
 from node.ledger.tree import state_root
 
 EXECUTED_MAX = 8
@@ -95,7 +96,9 @@ class Head:
         if epoch != self._epoch:
             self._epoch = epoch
             # Candidates hear what members say to each other, so that one that enters the set is not a block behind.
-            self.audience = tuple(sorted({*self.members.orgs, *membership.candidates(self._entries)} - {self._org}))
+            orgs = (*self.members.orgs, *membership.candidates(self._entries))
+            self.keys = {org: key for org in orgs if (key := key_in_force(self._state, org)) is not None}
+            self.audience = tuple(sorted({*orgs} - {self._org}))
 
     def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
         """A fresh block by this member, executed."""

@@ -384,9 +384,11 @@ class Replica:
         assert commit is not None, "asserted by step"
         certified, block = commit.certified, commit.certified.block
         assert height == block.header.height, "the block that was handed out is the one on disk"
-        before = self._head.members
+        before = self._head.keys
         self._head.advance(certified)
-        rekeyed = frozenset(org for org, key in self._head.members.keys.items() if before.keys.get(org) != key)
+        after = self._head.keys
+        # Also who lost its right to sign: what it left behind is no work that a block could do.
+        rekeyed = frozenset(org for org in {*before, *after} if before.get(org) != after.get(org))
         self._heartbeat_at_ms = self._now.mono_ms + self._head.parameters.heartbeat_ms
         self._work_told = False
         self._held = None

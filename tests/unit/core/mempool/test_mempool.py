@@ -21,8 +21,11 @@ from node.core.mempool import (
 )
 from node.core.mempool.mempool import EARLY_MAX
 from node.ledger.apply import check_transaction
+from node.ledger.contracts.membership import Remove
 from node.ledger.errors import Unacceptable
 from node.testing.founding import GENESIS_TIME_MS, Founding, MemoryChain
+from node.testing.signing import verify_hash
+from node.testing.society import Society
 
 NOW = Instant(mono_ms=50, wall_ms=GENESIS_TIME_MS)
 BOB = OrgId("bob")
@@ -349,3 +352,21 @@ def test_after_an_empty_block_what_cannot_be_included_leaves():
 
     assert codes(effects) == ["not-a-member"]
     assert waiting(pool) == [("ada", 1)]
+
+
+def test_what_a_removed_member_left_behind_leaves_with_its_right() -> None:
+    society = Society(["ada", "bob", "cid", "dot"])
+
+    def check(entry: Transaction, time_ms: int) -> None:
+        check_transaction(society.state, society.founding.chain, time_ms, society.members, entry, verify_hash)
+
+    pool = Mempool(check=check)
+    for org in ("ada", "dot"):
+        pool.step(Submitted(society.sign(org, "register", b"", contract="sharing")), now=NOW)
+    society.pass_motion(Remove(OrgId("dot")))
+    society.blocks(1)
+
+    effects = pool.step(Committed((), society.time_ms, frozenset({OrgId("dot")})), now=NOW)
+
+    assert codes(effects) == ["not-a-member"]
+    assert [org for org, _ in waiting(pool)] == ["ada"]
