@@ -66,6 +66,11 @@ class OperatorStub:
                 request_serializer=operator__pb2.Empty.SerializeToString,
                 response_deserializer=operator__pb2.Json.FromString,
                 _registered_method=True)
+        self.Membership = channel.unary_unary(
+                '/lepton.Operator/Membership',
+                request_serializer=operator__pb2.Empty.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
         self.Recover = channel.unary_unary(
                 '/lepton.Operator/Recover',
                 request_serializer=operator__pb2.Empty.SerializeToString,
@@ -145,6 +150,13 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Membership(self, request, context):
+        """Members, open motions, changes that wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Recover(self, request, context):
         """Ends the silence of a member that lost its vote log, by its operator's word.
         """
@@ -217,6 +229,11 @@ def add_OperatorServicer_to_server(servicer, server):
             ),
             'Sharing': grpc.unary_unary_rpc_method_handler(
                     servicer.Sharing,
+                    request_deserializer=operator__pb2.Empty.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Membership': grpc.unary_unary_rpc_method_handler(
+                    servicer.Membership,
                     request_deserializer=operator__pb2.Empty.FromString,
                     response_serializer=operator__pb2.Json.SerializeToString,
             ),
@@ -413,6 +430,33 @@ class Operator:
             request,
             target,
             '/lepton.Operator/Sharing',
+            operator__pb2.Empty.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Membership(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Membership',
             operator__pb2.Empty.SerializeToString,
             operator__pb2.Json.FromString,
             options,

@@ -50,6 +50,12 @@ class OperatorClient:
         found: list[dict[str, Any]] = json.loads(reply.text)
         return found
 
+    async def membership(self) -> dict[str, Any]:
+        """Members, open motions, and accepted changes that are not in force yet."""
+        reply = await self._ask(self._stub.Membership(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: dict[str, Any] = json.loads(reply.text)
+        return found
+
     async def sharing(self) -> list[dict[str, Any]]:
         """Registered data sets, their authorisations and shares."""
         reply = await self._ask(self._stub.Sharing(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))

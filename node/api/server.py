@@ -28,6 +28,10 @@ class OperatorBackend(Protocol):
         """All training jobs, or the one with this id."""
         ...
 
+    def membership(self) -> dict[str, Any]:
+        """Members, open motions, and accepted changes that are not in force yet."""
+        ...
+
     def sharing(self) -> list[dict[str, Any]]:
         """Registered data sets with whom they are authorised for and shared with."""
         ...
@@ -105,6 +109,9 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
 
     async def Jobs(self, request: operator_pb2.JobQuery, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.jobs(request.job or None)))
+
+    async def Membership(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
+        return operator_pb2.Json(text=json.dumps(self._backend.membership()))
 
     async def Sharing(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.sharing()))

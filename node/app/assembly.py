@@ -18,6 +18,7 @@ from node.app.backend import Backend
 from node.app.commitments import kept
 from node.app.duties import Duties
 from node.app.halt import read_halt
+from node.app.member import kept_peers
 from node.app.members import LedgerMembers
 from node.app.renewal import Holders, Renewable, Renewal
 from node.app.settings import Folder
@@ -153,7 +154,11 @@ class MemberNode:
         self._stack.push_async_callback(self.transport.close)
 
     def _assemble(self, vote_log: FileVoteLog) -> None:
-        clock, entropy, members = SystemClock(), SystemEntropy(), LedgerMembers(self.store.state)
+        clock, entropy, members = (
+            SystemClock(),
+            SystemEntropy(),
+            LedgerMembers(self.store.state, kept_peers(self._folder.root)),
+        )
         replica = Replica(
             org=self.org,
             genesis=self._genesis,

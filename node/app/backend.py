@@ -11,6 +11,7 @@ from node.api import BlockOutcome, OperatorRefusal, Outcome
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.duties import Duties
 from node.app.halt import write_halt
+from node.app.membership import read_membership
 from node.app.renewal import Renewal
 from node.app.settings import Folder
 from node.app.standing import Standing
@@ -76,6 +77,10 @@ class Backend:
         if job_id is None:
             return [self._job_json(found) for found in sorted(jobs(training), key=lambda found: found.proposed)]
         return [self._job_json(self._job(training, job_id))]
+
+    def membership(self) -> dict[str, Any]:
+        """Members, open motions, and accepted changes that are not in force yet."""
+        return read_membership(self._store.state)
 
     def sharing(self) -> list[dict[str, Any]]:
         """Registered data sets, their authorisations and shares."""

@@ -24,6 +24,9 @@ from node.edge.storage import (
 from node.edge.transport import free_port
 from node.ledger.genesis import verify_genesis
 
+PEERS_MAX = 1_024
+"""Cards that are read from a member's folder."""
+
 TLS_DAYS = 730
 """How long a new TLS certificate may be used, by block time."""
 
@@ -96,20 +99,45 @@ def sign_network(root: Path, genesis: Path, prompt: Callable[[], str] | None) ->
     return sign_genesis(genesis, settings.org_id, organisation)
 
 
-def install_network(root: Path, genesis_file: Path) -> tuple[Genesis, Digest]:
-    """Put the signed genesis into the member's folder with an empty vote log. Raises `FileError`, `SettingsError`."""
+def install_network(root: Path, genesis_file: Path) -> tuple[Genesis, Digest, bool]:
+    """Put the signed genesis into the member's folder with an empty vote log; also whether it is a founder's.
+
+    Who is no founder applies: its daemon dials the founders until they admit its card. A founder's card may be newer
+    than the genesis. Raises `FileError`, `SettingsError`.
+    """
     settings = read_settings(root)
     folder = Folder(root)
     genesis = read_genesis(genesis_file)
     verify_genesis(genesis)
     mine = next((card for card in genesis.body.cards if card.body.org == settings.org_id), None)
-    if mine != read_card(folder.card):
+    card = read_card(folder.card)
+    if mine is not None and mine.body.organisation_key != card.body.organisation_key:
         raise SettingsError(
-            f"{genesis_file} does not hold this member's card; have the founders draft it with {folder.card}"
+            f"{genesis_file} names another organisation {settings.org}; have the founders draft it with {folder.card}, "
+            "or join under another name"
         )
     if any(found.exists() for found in (folder.genesis, folder.ledger, folder.votes)):
         raise SettingsError(f"{root} belongs to a network already; use another folder for another network")
     shutil.copyfile(genesis_file, folder.genesis)
     chain = chain_id(genesis.body)
     FileVoteLog.create(folder.votes, chain)
-    return genesis, chain
+    return genesis, chain, mine is not None
+
+
+def keep_peers(root: Path, files: Sequence[Path]) -> None:
+    """Keep newer cards of peers, each checked, in place of older ones. Raises `FileError`, `OSError`."""
+    cards = [read_card(file) for file in files]
+    place = Folder(root).peers
+    if cards:
+        make_private_folder(place)
+    for card in cards:
+        path = place / f"{card.body.org}.json"
+        if not path.exists() or read_card(path).body.sequence < card.body.sequence:
+            write_card(path, card)
+
+
+def kept_peers(root: Path) -> dict[OrgId, Card]:
+    """The newer cards of peers that the operator was handed. Raises `FileError`."""
+    place = Folder(root).peers
+    found = sorted(place.glob("*.json"))[:PEERS_MAX] if place.exists() else []
+    return {card.body.org: card for card in map(read_card, found)}

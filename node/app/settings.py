@@ -6,6 +6,7 @@
     DIR/keys/            key files, encrypted          DIR/ledger.sqlite   chain and state
     DIR/card.json        this organisation's card      DIR/votes.log       what this member signed and is not final
     DIR/genesis.json     the network's genesis         DIR/models/         model files, by job
+    DIR/peers/           newer cards of peers, handed over by people
     DIR/data/            the organisation's own rows   DIR/approvals/      which data file a job may use
     DIR/vault/           data sets at rest, encrypted
     DIR/inputs/          this member's updates of running training rounds, sealed
@@ -152,6 +153,11 @@ class Folder:
     def applicants(self) -> Path:
         """Cards that strangers handed in."""
         return self.root / "applicants"
+
+    @property
+    def peers(self) -> Path:
+        """Newer cards of peers than the ledger has, by organisation."""
+        return self.root / "peers"
 
     @property
     def lock(self) -> Path:

@@ -1,17 +1,22 @@
-"""`lepton network found | sign | install | show`: founding a network."""
+"""`lepton network found | sign | install | show`: founding a network, and taking its genesis.
+
+Who belongs to a network afterwards is `membership`'s.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.app.member import draft_network, install_network, sign_network
+from node.app.member import draft_network, install_network, keep_peers, sign_network
+from node.app.settings import Folder
 from node.base.types import Parameters, chain_id
-from node.cli import join
+from node.cli import join, membership
 from node.cli.common import Json, console, print_json, print_table, prompt_passphrase
 from node.edge.storage import GenesisDraft, read_genesis_draft, readable_card
 
-commands = typer.Typer(no_args_is_help=True, help="Found a network with other organisations.")
+commands = typer.Typer(no_args_is_help=True, help="Found a network with other organisations; decide who belongs to it.")
+membership.add_to(commands)
 join.add_to(commands)
 
 GenesisFile = Annotated[Path, typer.Argument(help="The genesis file that goes from founder to founder.")]
@@ -49,13 +54,26 @@ def sign(context: typer.Context, genesis: GenesisFile) -> None:
 
 
 @commands.command()
-def install(context: typer.Context, genesis: GenesisFile) -> None:
-    """Take the genesis that all founders signed into this member's folder.
+def install(
+    context: typer.Context,
+    genesis: GenesisFile,
+    peer: Annotated[
+        list[Path] | None, typer.Option(help="A newer card of a member whose address changed; may be repeated.")
+    ] = None,
+) -> None:
+    """Take the genesis that all founders signed into this member's folder: as a founder, or to join later.
 
-    Example: lepton --dir north network install trio.json
+    Example: lepton --dir north network install trio.json --peer east-2.json
     """
-    installed, chain = install_network(context.obj.dir, genesis)
-    console.print(f"network {installed.body.name}, chain {chain.hex()}, {len(installed.body.cards)} members")
+    root: Path = context.obj.dir
+    keep_peers(root, peer or [])
+    if peer and Folder(root).genesis.exists():
+        console.print(f"{len(peer)} cards are kept; they count when the daemon of {root} is started the next time")
+        return
+    installed, chain, founder = install_network(root, genesis)
+    console.print(f"network {installed.body.name}, chain {chain.hex()}, {len(installed.body.cards)} founders")
+    if not founder:
+        console.print("This organisation is no founder: its daemon waits until the members admit its card.")
     console.print(f"Start the daemon: lepton --dir {context.obj.dir} run")
 
 

@@ -64,18 +64,7 @@ class ProcessCluster:
         that members are dialled, where that is not where they listen. Raises `FileError`, `OSError`.
         """
         for org in self.orgs:
-            folder = self.folder(org)
-            make_private_folder(folder)
-            passphrase = folder / "passphrase"
-            write_atomically(passphrase, secrets.token_hex(16).encode(), mode=0o600)
-            create_member(
-                folder,
-                org,
-                listen="127.0.0.1:0",
-                addresses=(addresses or {}).get(org, ()),
-                passphrase_file=passphrase,
-                prompt=None,
-            )
+            self._create(org, (addresses or {}).get(org, ()))
         genesis = self.root / "genesis.json"
         cards = [Folder(self.folder(org)).card for org in self.orgs]
         draft_network(name, cards, genesis, parameters or Parameters())
@@ -83,6 +72,22 @@ class ProcessCluster:
             sign_network(self.folder(org), genesis, None)
         for org in self.orgs:
             install_network(self.folder(org), genesis)
+
+    def enrol(self, org: str) -> None:
+        """Make the folder of one that was no founder, with the network's genesis; a motion must admit its card.
+
+        Raises `FileError`, `OSError`.
+        """
+        self._create(OrgId(org), ())
+        install_network(self.folder(org), self.root / "genesis.json")
+        self.orgs = tuple(sorted((*self.orgs, OrgId(org))))
+
+    def _create(self, org: OrgId, addresses: Sequence[str]) -> None:
+        folder = self.folder(org)
+        make_private_folder(folder)
+        passphrase = folder / "passphrase"
+        write_atomically(passphrase, secrets.token_hex(16).encode(), mode=0o600)
+        create_member(folder, org, listen="127.0.0.1:0", addresses=addresses, passphrase_file=passphrase, prompt=None)
 
     def launch(self, org: str, environment: Mapping[str, str] | None = None) -> int:
         """Start the member's daemon in a session of its own; its log goes to its folder. Returns the process id."""
