@@ -1,10 +1,10 @@
 """What a hostile member sends: refused in words, never followed, never kept without bound, never a crash."""
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 
-from node.base.codec import encode
+from node.base.codec import DecodeError, decode, encode
 from node.base.types import (
     ZERO_DIGEST,
     Certificate,
@@ -424,3 +424,82 @@ def test_an_equivocating_proposer_splits_nobody():
 
     assert set(others) <= set(council.decided)
     assert len({decision.block.digest for decision in council.decided.values()}) == 1
+
+
+def leaves(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """The places of all plain values in a message."""
+    if is_dataclass(value):
+        return [leaf for field in fields(value) for leaf in leaves(getattr(value, field.name), (*path, field.name))]
+    if isinstance(value, tuple):
+        return [leaf for index, item in enumerate(value) for leaf in leaves(item, (*path, index))]
+    return [path]
+
+
+def changed(value: object, path: tuple[object, ...], new: object) -> object:
+    """The message with another value at that place."""
+    if not path:
+        return new
+    first, *rest = path
+    if isinstance(value, tuple):
+        items = list(value)
+        items[first] = changed(items[first], tuple(rest), new)
+        return tuple(items)
+    return replace(value, **{first: changed(getattr(value, first), tuple(rest), new)})
+
+
+def at(value: object, path: tuple[object, ...]) -> object:
+    for step in path:
+        value = value[step] if isinstance(step, int) else getattr(value, step)
+    return value
+
+
+def lies_about(value: object) -> list[object]:
+    """Other values that the same place can carry on the wire."""
+    if isinstance(value, VoteKind):
+        return [kind for kind in VoteKind if kind is not value]
+    if isinstance(value, int):
+        return [0, 1, value + 1, 2**32 + 1, 2**63 - 1, -1, -(2**63)]
+    if isinstance(value, bytes):
+        return [bytes(len(value)), value[:-1] + bytes((value[-1] ^ 1,))] if value else []
+    if isinstance(value, str):
+        return ["m000", "m001", "stranger"]
+    return [0, b"\x01" * 32] if value is None else []
+
+
+@pytest.mark.parametrize("name", ["proposal", "re-proposal", "vote", "round change", "prepared block"])
+def test_every_field_of_every_message_may_lie_and_nothing_crashes(name):
+    forge = Forge(4)
+    listener = Listener()
+    lock, re_proposal = justified(listener)
+    good = {
+        "proposal": forge.proposal(forge.block(forge.proposer(0))),
+        "re-proposal": re_proposal,
+        "vote": forge.vote(forge.orgs[0], VoteKind.COMMIT, lock.block),
+        "round change": forge.round_change(forge.orgs[0], 2, lock.certificate),
+        "prepared block": lock,
+    }[name]
+    sender = getattr(good, "org", forge.orgs[0])
+    tried = followed = 0
+    for path in leaves(good):
+        for lie in lies_about(at(good, path)):
+            mutant = changed(good, path, lie)
+            try:
+                wire = encode(mutant, PeerMessage)
+            except (ValueError, TypeError, OverflowError, AttributeError):
+                # No peer can send it.
+                continue
+            if mutant == good:
+                continue
+            victim = Listener()
+            try:
+                read = decode(PeerMessage, wire)
+            except DecodeError:
+                continue
+            effects = victim.hear(read, peer=sender)
+            tried += 1
+            # Nothing is signed, decided or executed for a lie. (Heights ahead are kept aside, unread.)
+            kinds = {type(effect) for effect in effects}
+            followed += bool(kinds - {consensus.PeerFault, consensus.Equivocated})
+            assert not kinds & {consensus.PersistVotes, consensus.Broadcast, consensus.Decide}, (path, lie)
+    assert tried > 15
+    assert followed == 0

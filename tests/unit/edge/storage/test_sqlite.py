@@ -9,6 +9,7 @@ import pytest
 
 from node.base.crypto import digest
 from node.base.types import Digest, Genesis, Height
+from node.edge.storage import sqlite as sqlite_module
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, StoreMissing
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sqlite import SqliteStore
@@ -307,3 +308,23 @@ async def test_commits_that_are_not_durable_are_read_at_once_and_survive_togethe
     reader = SqliteReader(path)
     assert verify_chain(chain.founding.genesis, reader, verify_hash).height == 5
     reader.close()
+
+
+async def test_one_connection_writes_beside_readers_that_each_keep_their_moment(tmp_path: Path) -> None:
+    """SQLite before 3.51.3 could corrupt a database with two writing connections when its log was reset."""
+    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
+    async with await open_store(path, chain.founding) as store:
+        frozen = []
+        for height in range(1, 6):
+            await write(store, chain)
+            frozen.append((height, SqliteReader(path, frozen=True)))
+        for height, reader in frozen:
+            assert reader.height() == height
+            assert reader.block(Height(height + 1)) is None
+            reader.close()
+    sources = Path(sqlite_module.__file__).parent.glob("*.py")
+    connects = {source.name: source.read_text().count("sqlite3.connect(") for source in sources}
+    # The reader's is read-only; what a snapshot sorts its chunks in is a file of its own.
+    assert {name for name, count in connects.items() if count} == {"reader.py", "snapshots.py", "sqlite.py"}
+    assert connects["sqlite.py"] == 1
+    assert "?mode=ro" in (Path(sqlite_module.__file__).parent / "reader.py").read_text()
