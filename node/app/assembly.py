@@ -150,6 +150,7 @@ class MemberNode:
         self._stack.push_async_callback(self.store.close)
         self._assemble(vote_log)
         await self.renewal.keep_card()
+        self.renewal.warn()
         await self.transport.start()
         self._stack.push_async_callback(self.transport.close)
 

@@ -95,6 +95,10 @@ class Renewal:
     def committed(self) -> None:
         """A block is on disk."""
         self._block.set()
+        self.warn()
+
+    def warn(self) -> None:
+        """Log what is to be done about keys: at the start, and once a day."""
         now_s = time.monotonic()
         if self._warned_s is None or now_s - self._warned_s >= WARNING_INTERVAL_S:
             self._warned_s = now_s
