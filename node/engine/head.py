@@ -100,10 +100,12 @@ class Head:
             self.keys = {org: key for org in orgs if (key := key_in_force(self._state, org)) is not None}
             self.audience = tuple(sorted({*orgs} - {self._org}))
 
-    def build(self, candidates: Iterable[Transaction], now: Instant) -> Executed:
+    def build(self, candidates: Iterable[Transaction], now: Instant, transactions_max: int) -> Executed:
         """A fresh block by this member, executed."""
         position = self._position(now.wall_ms, self._org, self.certificate)
-        return self._keep(build_block(self._state, position, candidates, self._verify))
+        return self._keep(
+            build_block(self._state, position, candidates, self._verify, transactions_max=transactions_max)
+        )
 
     def execute(self, block: Block) -> Executed:
         """What the block does; each is executed once. Raises `InvalidBlock`."""

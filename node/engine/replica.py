@@ -44,6 +44,8 @@ from node.base.types import (
 from node.core import consensus, gossip, mempool
 from node.engine.assembly import Assembly
 from node.engine.head import Head
+from node.engine.pace import Pace
+from node.engine.remembered import RememberedState
 from node.engine.replica_io import (
     Admitted,
     AppendVotes,
@@ -130,14 +132,14 @@ class Replica:
     ) -> None:
         """`vote_log` and `silence` are what the vote log holds, None for a missing one; `nonce` is this start's own."""
         self._org = org
-        self._state = state
+        self._state = RememberedState(state)
         self._chain = chain
         self._vote_log: tuple[consensus.ConsensusMessage, ...] = tuple(decode(_MESSAGE, entry) for entry in vote_log)
         if silence is not None and self._vote_log:
             # The chain may be behind the log, repaired or put back: up to there other things may have been signed.
             silence = replace(silence, until=max(silence.until, consensus.height_of(self._vote_log[0])))
         self._verify = VerifiedSignatures(verify)
-        self._head = Head(org=org, genesis=genesis, state=state, chain=chain, verify=self._verify)
+        self._head = Head(org=org, genesis=genesis, state=self._state, chain=chain, verify=self._verify)
         parameters = genesis.body.parameters
         self.keyring: Keyring = OwnSignatures(keyring, self._verify)
         """What it signs with; signatures that are made through it are not verified here again."""
@@ -162,6 +164,7 @@ class Replica:
         self._mempool = self._make_mempool()
         self._gossip = gossip.Gossip(org)
         self._assembly = Assembly(self._find_transaction, parameters.block_transactions_max)
+        self._pace = Pace(parameters.block_transactions_max)
         self._heartbeat_at_ms: int | None = None
         self._committing: CommitBlock | None = None
         self._unsynced = False
@@ -269,6 +272,7 @@ class Replica:
         """Take one input; returns what must happen, in this order. After `CommitBlock` only `Committed` may follow."""
         assert (self._committing is None) != isinstance(input, Committed), "Committed follows CommitBlock, and only it"
         self._now = now
+        self._state.forget()
         self._effects = []
         match input:
             case Started():
@@ -386,6 +390,7 @@ class Replica:
         assert height == block.header.height, "the block that was handed out is the one on disk"
         before = self._head.keys
         self._head.advance(certified)
+        self._pace.decided(certified.certificate.round, len(block.transactions))
         after = self._head.keys
         # Also who lost its right to sign: what it left behind is no work that a block could do.
         rekeyed = frozenset(org for org in {*before, *after} if before.get(org) != after.get(org))
@@ -584,7 +589,8 @@ class Replica:
         if self._held is None or (len(self._mempool) == 0 and self._now.mono_ms < self._listen_until_ms):
             return
         wanted, self._held = self._held, None
-        built = self._head.build(self._mempool.candidates(wanted.height), self._now)
+        count_max = self._pace.transactions_max(wanted.round)
+        built = self._head.build(self._mempool.candidates(wanted.height), self._now, count_max)
         self._queue.append(consensus.Built(wanted.round, built.block))
 
     def _perform_gossip(self, effect: gossip.Effect) -> None:

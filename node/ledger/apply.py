@@ -79,15 +79,21 @@ class Executed:
 
 
 def build_block(
-    reader: StateReader, position: Position, candidates: Iterable[Transaction], verify: Verifier
+    reader: StateReader,
+    position: Position,
+    candidates: Iterable[Transaction],
+    verify: Verifier,
+    *,
+    transactions_max: int | None = None,
 ) -> Executed:
     """A new block of the candidates, in their order, without those that cannot be included now.
 
-    Stops asking for candidates when the block is full by count; one that is too large for the room left is left out.
+    Stops asking for candidates when the block is full by count, the chain's or `transactions_max`; one that is too
+    large for the room left is left out.
     """
     execution = _Execution(reader, position, max(position.time_ms, system.head(reader).time_ms + 1), verify)
     for transaction in candidates:
-        if execution.is_full:
+        if execution.is_full or execution.count == transactions_max:
             break
         try:
             execution.include(transaction)
@@ -195,9 +201,14 @@ class _Execution:
         self._receipts: list[Receipt] = []
 
     @property
+    def count(self) -> int:
+        """How many transactions are in it."""
+        return len(self._transactions)
+
+    @property
     def is_full(self) -> bool:
         """Whether no further transaction fits by count."""
-        return len(self._transactions) >= self._position.parameters.block_transactions_max
+        return self.count >= self._position.parameters.block_transactions_max
 
     def include(self, transaction: Transaction) -> None:
         """Execute the transaction. Raises `Unacceptable`, and then nothing is changed."""

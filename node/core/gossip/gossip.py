@@ -25,7 +25,7 @@ from node.core.gossip.bodies import Bodies
 from node.core.gossip.catch_up import CatchUp
 from node.core.gossip.outbox import Outbox, message_of
 
-TIP_INTERVAL_MS = 200
+TIP_INTERVAL_MS = 1_000
 """Blocks may follow each other faster than anybody needs to hear of it; votes tell who is with us."""
 REPEAT_MS = 5_000
 """Without a new block for so long, a tip and what waits are sent again."""
