@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from node.base.ports import Writes
 from node.base.types import Digest, Height, OrgId, Parameters, PublicKey, member_set_digest
+from node.ledger.apply import members_at_head
 from node.ledger.contracts.membership import (
     Admit,
     Leave,
@@ -24,6 +26,7 @@ from node.ledger.contracts.membership import (
     open_motions,
 )
 from node.ledger.contracts.membership.motions import MOTIONS_PER_ORG_MAX
+from node.ledger.memory import MemoryState
 from node.ledger.system import ROOTS_MAX, members_at, set_history
 from node.testing.society import Society
 
@@ -297,3 +300,25 @@ def test_a_recovery_is_recorded_once() -> None:
     assert society.call("ada", "recovered", Recovered(Height(1))).accepted
     assert society.call("ada", "recovered", Recovered(Height(1))).code == "known"
     assert society.call("ada", "recovered", Recovered(Height(99))).code == "unknown-height"
+
+
+def test_the_order_of_proposers_follows_from_what_headers_hash() -> None:
+    """CometBFT ASA-2024-009: whoever starts from a snapshot of the state must come to the same proposers."""
+    society = Society(["bob", "cid"])
+    for name in ("zoe", "ada", "moe"):
+        society.join(name)
+    society.call("bob", "leave", Leave())
+    society.pass_motion(Suspend(OrgId("zoe")))
+    society.blocks(3)
+    # Another order of insertion than the chain's own, as a snapshot would bring it.
+    copied = MemoryState()
+    copied.apply(Writes(tuple(sorted(society.state.values.items(), reverse=True)), ()))
+
+    for certified in society.certified:
+        header = certified.block.header
+        members = members_at(copied, header.height)
+        assert members is not None
+        assert member_set_digest(members) == header.members
+        assert members.proposer(header.height, 0) == header.author
+        assert list(members.orgs) == sorted(members.orgs)
+    assert members_at_head(copied) == society.members
