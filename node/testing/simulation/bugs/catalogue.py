@@ -151,6 +151,12 @@ BUGS: tuple[Bug, ...] = (
         "at.round = max((m.round for m in mine if not isinstance(m, PreparedBlock)), default=0)",
         "at.round = 0",
     ),
+    Bug(
+        "a member without its vote log votes at once",
+        _CONSENSUS,
+        "if self._sign_from is None or self.height < self._sign_from:",
+        "if False:",
+    ),
     # Agreement: justification
     Bug(
         "signatures of round changes are not checked",

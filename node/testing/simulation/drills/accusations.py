@@ -2,9 +2,21 @@
 
 from dataclasses import replace
 
-from node.base.types import BlocksResponse, Height, OrgId, PeerMessage, PreparedBlock, Tip, VoteKind
+from node.base.types import (
+    ZERO_DIGEST,
+    BlocksResponse,
+    BodiesResponse,
+    Height,
+    OrgId,
+    PeerMessage,
+    PreparedBlock,
+    Tip,
+    Transaction,
+    VoteKind,
+)
 from node.testing.simulation.checkers import KEPT_PER_MEMBER_MAX, require
 from node.testing.simulation.drills.stage import liar_of, must_accuse, must_reach, say, stage
+from node.testing.simulation.labels import name_message
 from node.testing.simulation.liars.kit import Kit
 from node.testing.simulation.liars.liar import make_kit
 from node.testing.simulation.simulation import Simulation
@@ -189,6 +201,48 @@ def a_second_proposal_changes_nothing() -> None:
     require(count == 1, f"{judge} signed {count} messages for two proposals of one round")
 
 
+def worthless_transactions_are_in_no_block() -> None:
+    """A proposer brings, with its body, what another organisation never signed, what is another chain's, or over."""
+    for what in range(3):
+        simulation, kit, judge = _staged(role=1)
+        true = kit.transaction(9)
+        worthless = (
+            Transaction(replace(true.body, org=judge), true.signature),
+            kit.transaction(9, chain=ZERO_DIGEST),
+            kit.transaction(9, until_ms=1),
+        )
+        block = kit.block(worthless[what : what + 1])
+        for org in kit.peers:
+            say(simulation, kit, org, kit.proposal(0, block))
+            say(simulation, kit, org, BodiesResponse(block.transactions))
+        simulation.submit(judge)
+        must_reach(simulation, 1)
+
+
+def claims_without_evidence_are_left_out() -> None:
+    """Round 0 fails; for round 1 its proposer has a liar's claim of a lock first, and the others' true words after."""
+    simulation, kit, _ = _staged(role=3)
+    first, silenced, proposer, _ = simulation.founded.orgs
+    simulation.drop = lambda sender, receiver, data: (
+        sender == kit.org or (sender == silenced and name_message(data) == "Proposal")
+    )
+    say(simulation, kit, proposer, kit.round_change(1, 0, kit.any_digest()))
+    for org in (first, silenced, proposer):
+        simulation.submit(org)
+    must_reach(simulation, 1)
+
+
+def a_wiped_vote_log_keeps_silent() -> None:
+    """A member prepared, lost its vote log, and sees another proposal of the same round."""
+    simulation, kit, judge = _staged(role=1)
+    for mark in (0, 1):
+        say(simulation, kit, judge, kit.proposal(0, kit.block((), kit.wall_ms() + mark)))
+        simulation.run(5)
+        simulation.stop(judge)
+        simulation.members[judge].disk.wipe_votes()
+        simulation.start(judge)
+
+
 DRILLS = (
     contradictions_are_named,
     forgeries_are_named,
@@ -200,4 +254,7 @@ DRILLS = (
     false_rows_are_named_and_others_are_asked,
     strangers_rounds_fill_nothing,
     a_second_proposal_changes_nothing,
+    worthless_transactions_are_in_no_block,
+    claims_without_evidence_are_left_out,
+    a_wiped_vote_log_keeps_silent,
 )
