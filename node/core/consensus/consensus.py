@@ -220,9 +220,14 @@ class Consensus:
         """The silence is over, perhaps in the middle of a height that the others agree on."""
         if self._at is None or self._at.decided or not self._is_voter:
             return
-        if len(self._at.active) > self._members.faults_max:
+        target = self._at.round_changes.supported_above(self._at.round, self._members.faults_max + 1)
+        if target is not None:
+            # What the others asked for while this member could only listen.
+            self._change_round(target)
+        elif len(self._at.active) > self._members.faults_max:
             self._start_timer()
         self._advance()
+        self._try_propose()
 
     def _resend(self, peer: OrgId) -> None:
         if self._at is None or self._at.decided or peer not in self._members.keys:

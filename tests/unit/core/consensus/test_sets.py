@@ -223,8 +223,11 @@ def test_a_silence_that_ends_in_the_middle_of_a_height_lets_it_decide():
         council.work()
         council.pass_time()
     assert council.decided == {}
+    rounds = {org: council.machines[org].round for org in council.forge.orgs if org not in (silent, away)}
 
     council.give(silent, consensus.SignFrom(Height(1)))
+    # At once where the others are, without waiting for one of them to repeat itself.
+    assert council.machines[silent].round == min(rounds.values()) > 0
     decide(council, away)
 
 
