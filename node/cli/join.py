@@ -9,6 +9,7 @@ import typer
 from node.app.applicants import Applicants
 from node.app.settings import Folder, read_settings
 from node.base.codec import encode
+from node.base.types import Card
 from node.cli.common import Json, print_json, print_table
 from node.edge.storage import read_card, readable_card
 from node.edge.transport import show_card
@@ -52,5 +53,10 @@ def hand_over(root: Path, to: str, member: Path) -> str:
 
     Raises `LinkError`, `FileError`.
     """
-    own, trusted = read_card(Folder(root).card), read_card(member)
-    return asyncio.run(show_card(to, trusted.body.tls_certificate, encode(own)))
+    return hand_card(read_card(Folder(root).card), to, member)
+
+
+def hand_card(card: Card, to: str, member: Path) -> str:
+    """Show a card to the member at `to`. Raises as `hand_over` does."""
+    trusted = read_card(member)
+    return asyncio.run(show_card(to, trusted.body.tls_certificate, encode(card)))

@@ -16,6 +16,7 @@ from node.app.settings import Folder, read_settings
 from node.base.codec import decode, encode
 from node.base.types import Card, CardBody
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, report
+from node.cli.join import hand_card
 from node.edge.storage import KeyName, read_card, write_card
 
 commands = typer.Typer(no_args_is_help=True, help="This member's keys and card: show and renew them, without a stop.")
@@ -113,13 +114,20 @@ def take(context: typer.Context) -> None:
 def present(
     context: typer.Context,
     card: Annotated[Path, typer.Argument(help="The newer card of an organisation of this network.")],
+    to: Annotated[str | None, typer.Option(help="host:port of a member's join call, to hand it in there.")] = None,
+    member: Annotated[Path | None, typer.Option(help="That member's card, so that nobody else answers for it.")] = None,
     json: Json = False,
 ) -> None:
-    """Hand in another organisation's newer card for it: for one that cannot connect with its old keys any more.
+    """Hand in an organisation's newer card: for one that cannot connect with its old keys any more.
 
     Example: lepton --dir north keys present east-card.json
     """
+    if (to is None) != (member is None):
+        raise CommandError("--to and --member go together: the address of the join call, and that member's card")
     shown = read_card(card)
+    if to is not None and member is not None:
+        console.print(hand_card(shown, to, member))
+        return
     report(ask(context.obj, lambda client: client.present(encode(shown))), as_json=json)
 
 
