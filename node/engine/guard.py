@@ -75,11 +75,15 @@ SCORE_MAX = 50.0
 FORGIVEN_PER_S = 1.0
 BEYOND_LIMIT_SCORE = 0.02
 """For one message beyond its allowance: 2,500 of them at once cut the peer off."""
+BEYOND_LIMIT_BYTES = 16 << 10
+"""A long message counts as one more for each of these: some twenty of the longest cut the peer off."""
 FAULT_SCORE = 1.0
 PASSED_ON_SCORE = 0.1
 """For a bad transaction: another organisation may have made it, and keys change between two members' looks at it."""
 BROKE_PROTOCOL_SCORE = 10.0
 """For a stream that ended because the peer broke the protocol of frames: no race explains that."""
+LINK_SCORE = 0.4
+"""For one link that came up: a peer whose network fails is back every two seconds at the most."""
 CUT_FIRST_S = 10
 CUT_MAX_S = 3_600
 CUTS_FORGIVEN_MS = 10 * CUT_MAX_S * 1_000
@@ -174,13 +178,20 @@ class Guard:
             return Verdict(True, None)
         record.dropped[kind] += 1
         reason = f"sends more messages of kind {_NAMES[kind]} than any member needs"
-        return Verdict(False, self._blame(peer, BEYOND_LIMIT_SCORE, reason, now_ms))
+        score = BEYOND_LIMIT_SCORE * (1 + len(message) / BEYOND_LIMIT_BYTES)
+        return Verdict(False, self._blame(peer, score, reason, now_ms))
 
     def fault(self, peer: OrgId, score: float, reason: str, now_ms: int) -> Cut | None:
         """Count a fault of the peer against it."""
         record = self._records.get(peer) or self._begin(peer)
         record.faults += 1
         return self._blame(peer, score, reason, now_ms)
+
+    def linked(self, peer: OrgId, now_ms: int) -> Cut | None:
+        """Count one link that came up: what it costs to make is not bounded by any allowance."""
+        if peer not in self._records:
+            self._begin(peer)
+        return self._blame(peer, LINK_SCORE, "links up again and again", now_ms)
 
     def conduct(self, peer: OrgId) -> Conduct | None:
         """What is known of the peer; None while nothing speaks against it."""

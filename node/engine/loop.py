@@ -124,6 +124,8 @@ class Engine:
     def link_changed(self, peer: OrgId, up: bool) -> None:
         """The transport's `OnLink`."""
         self._put(LinkChanged(peer, up))
+        if up:
+            self._carry_out(self._guard.linked(peer, self._clock.now().mono_ms))
 
     async def submit(self, transactions: tuple[Transaction, ...]) -> list[SubmissionRefused | None]:
         """Hand signed transactions to the mempool; of each, why it was not taken, or None."""

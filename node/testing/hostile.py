@@ -48,18 +48,26 @@ class HostileClient:
         )
         self._purpose = purpose
         self._call: Any = None
+        self._more: list[Any] = []
 
     async def __aenter__(self) -> Self:
         """Begin the stream without a word."""
-        method = self._channel.stream_stream(f"/{SERVICE}/{self._purpose.value}")
-        self._call = method(metadata=claim(self._identity))
+        self._call = self._begin()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._call.cancel()
+        for call in (self._call, *self._more):
+            call.cancel()
         await self._channel.close()
+
+    def _begin(self) -> Any:
+        return self._channel.stream_stream(f"/{SERVICE}/{self._purpose.value}")(metadata=claim(self._identity))
+
+    def begin_another(self) -> None:
+        """One more stream on the same connection; it is never read, and ends with the connection."""
+        self._more.append(self._begin())
 
     async def greet(self) -> None:
         """Say hello and hear the member's. Raises `LinkError` when it lets nobody in."""
@@ -84,9 +92,12 @@ class HostileClient:
         return bytes(raw)
 
     async def ended(self) -> str:
-        """Wait until the member ends the stream; its words."""
-        await self._call.wait_for_connection()
-        await self._call.code()
+        """Read until the member ends the stream; its words."""
+        try:
+            while True:
+                await self.read()
+        except LinkError:
+            pass
         return str(await self._call.details())
 
 

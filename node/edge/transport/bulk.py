@@ -21,11 +21,16 @@ from node.edge.transport.limits import (
     CHUNKS_QUEUED_MAX,
     CREDIT_BYTES,
     FETCHES_PER_PEER_MAX,
+    IDLE_FRAMES_AT_ONCE,
+    IDLE_FRAMES_PER_S,
     REFUSAL_CHARACTERS_MAX,
     REQUEST_BYTES_MAX,
+    REQUESTS_AT_ONCE,
+    REQUESTS_PER_S,
     URGENT_QUEUED_MAX,
     WINDOW_BYTES,
 )
+from node.edge.transport.pace import Pace
 from node.edge.transport.report import Report
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
@@ -76,6 +81,9 @@ class BulkSession(Session):
         self._chunks: deque[Frame | Piece] = deque()
         self._room = asyncio.Semaphore(CHUNKS_QUEUED_MAX)
         self._ended: LinkError | None = None
+        clock = asyncio.get_running_loop().time
+        self._pace = Pace(REQUESTS_PER_S, REQUESTS_AT_ONCE, clock)
+        self._idle_frames = Pace(IDLE_FRAMES_PER_S, IDLE_FRAMES_AT_ONCE, clock)
 
     async def fetch(self, body: bytes) -> AsyncGenerator[bytes, None]:
         """The chunks of the peer's answer. Raises `LinkError`."""
@@ -182,6 +190,7 @@ class BulkSession(Session):
     def _receive_credit(self, credit: Credit) -> None:
         answer = self._answers.get(credit.number)
         if answer is None:
+            self._receive_idle()
             return
         answer.window += credit.bytes
         if answer.window > WINDOW_BYTES:
@@ -189,10 +198,17 @@ class BulkSession(Session):
         answer.granted.set()
 
     def _receive_cancel(self, cancel: Cancel) -> None:
-        if self._answers.pop(cancel.number, None) is not None:
+        if self._answers.pop(cancel.number, None) is None:
+            self._receive_idle()
+        else:
             self._answer_tasks[cancel.number].cancel()
 
+    def _receive_idle(self) -> None:
+        if not self._idle_frames.allows():
+            raise PeerBroke("credits and cancels without end for answers that are over")
+
     async def _answer(self, number: int, answer: _Answer, body: bytes) -> None:
+        await asyncio.sleep(self._pace.next_s())
         chunks = self._serve(self.link.peer, body)
         try:
             async for chunk in chunks:

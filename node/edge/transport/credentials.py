@@ -16,7 +16,9 @@ from cryptography import x509
 from node.base.types import Digest, OrgId
 from node.edge.transport.limits import (
     CERTIFICATES_CACHED_MAX,
+    CONNECTIONS_MAX,
     FRAME_BYTES_MAX,
+    HANDSHAKE_TIMEOUT_MS,
     KEEPALIVE_INTERVAL_MS,
     KEEPALIVE_TIMEOUT_MS,
     STREAMS_PER_CONNECTION_MAX,
@@ -48,6 +50,8 @@ SERVER_OPTIONS: Options = [
     *_COMMON_OPTIONS,
     ("grpc.so_reuseport", 0),
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
     ("grpc.max_metadata_size", 8 << 10),
     # Half the interval at which peers ping, or their keepalive would count as an attack.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_INTERVAL_MS // 2),

@@ -35,6 +35,22 @@ CHUNKS_QUEUED_MAX = 2
 URGENT_QUEUED_MAX = 256
 """Requests, credits and cancels that wait for the stream; beyond, the peer reads too slowly."""
 
+REQUESTS_PER_S = 200.0
+REQUESTS_AT_ONCE = 400
+"""Of one peer's requests; further ones wait for their answer's beginning, and with them its places for others."""
+IDLE_FRAMES_PER_S = 100.0
+IDLE_FRAMES_AT_ONCE = 2_000
+"""Credits and cancels for answers that are over: a few cross with the last chunk, more are a flood."""
+
+CONNECTIONS_MAX = 1_024
+"""Connections that are let begin a handshake or are through: two for each member and way, and room. gRPC closes more
+at once; it tells Python nothing of their addresses, so that this one number must do for all."""
+HANDSHAKE_TIMEOUT_MS = 5_000
+"""A connection that has not finished its TLS handshake by then is closed."""
+REFUSALS_LOGGED_PER_S = 1.0
+REFUSALS_LOGGED_AT_ONCE = 20
+"""Of one kind; the others are counted only, so that whoever knocks without end does not fill the disk with log."""
+
 HELLO_TIMEOUT_S = 5.0
 BULK_WAIT_S = 5.0
 """How long a fetch waits for the bulk connection of a peer whose control link is up."""

@@ -11,6 +11,8 @@ import structlog
 from node.base.ports import LinkError
 from node.base.types import OrgId
 from node.edge.transport.errors import NoCommonVersion, PeerBroke, PeerTooSlow
+from node.edge.transport.limits import REFUSALS_LOGGED_AT_ONCE, REFUSALS_LOGGED_PER_S
+from node.edge.transport.pace import Pace
 from node.edge.transport.readings import PeerReadings
 
 log = structlog.get_logger("node.edge.transport")
@@ -77,6 +79,10 @@ class Report:
         self.refused: Counter[RefusalKind] = Counter()
         self._log = log.bind(org=own)
         self._on_refused = on_refused
+        self._logged = {
+            kind: Pace(REFUSALS_LOGGED_PER_S, REFUSALS_LOGGED_AT_ONCE, time.monotonic) for kind in RefusalKind
+        }
+        self._left_out: Counter[RefusalKind] = Counter()
         self._bytes: Counter[tuple[OrgId, Purpose, bool]] = Counter()
         self._peers: dict[OrgId, PeerReadings] = {}
 
@@ -86,15 +92,22 @@ class Report:
         if refusal.holder is not None:
             # Only who is proven: names that strangers claim have no end.
             self.of(refusal.holder).refused[refusal.kind.value] += 1
+        self._log_refusal(refusal)
+        if self._on_refused is not None:
+            self._on_refused(refusal)
+
+    def _log_refusal(self, refusal: Refusal) -> None:
+        if not self._logged[refusal.kind].allows():
+            self._left_out[refusal.kind] += 1
+            return
         self._log.warning(
             "refused",
             kind=refusal.kind.value,
             claimed=refusal.claimed,
             holder=refusal.holder,
             reason=refusal.reason,
+            left_out=self._left_out.pop(refusal.kind, 0),
         )
-        if self._on_refused is not None:
-            self._on_refused(refusal)
 
     def link(self, peer: OrgId, purpose: Purpose, up: bool) -> None:
         """Log that a link came up or went down."""

@@ -109,6 +109,21 @@ def test_faults_in_a_row_cut_off_and_rare_ones_never():
     assert guard.conduct(B).faults == 1_000
 
 
+def test_links_that_come_and_go_without_end_cut_off_and_a_bad_network_does_not():
+    guard = Guard()
+    quick = [guard.linked(A, now_ms=20 * at) for at in range(400)]
+    slow = [guard.linked(B, now_ms=500 * at) for at in range(1_000)]
+
+    assert sum(cut is not None for cut in quick) == 1
+    assert not any(slow)
+    assert guard.conduct(B) is None
+
+
+def test_long_messages_beyond_their_allowance_weigh_more():
+    _, cuts = flood(Guard(), A, message(Vote, 2 << 20), 0, 20)
+    assert len(cuts) == 1
+
+
 def test_a_bad_transaction_passed_on_weighs_less():
     guard = Guard()
     needed = int(SCORE_MAX / PASSED_ON_SCORE)
