@@ -12,7 +12,9 @@ from node.testing.bench.averaging import BARE_ROUNDS, ROUNDS, VALUES
 from node.testing.bench.bare import _chunks
 from node.testing.bench.consensus import ORGS, TRANSACTION_BYTES, registration, transaction_bytes
 from node.testing.bench.figures import Figure, as_json, machine, percentile, ratio
-from node.testing.bench.parts import PARTS
+from node.testing.bench.parts import PARTS, chosen_parts
+from node.testing.bench.syncs import count_syncs
+from node.testing.bench.traffic import _messages_per_block, ideal_messages
 from node.testing.bench.training import round_seconds
 
 
@@ -85,11 +87,49 @@ def test_json_holds_machine_flat_figures_and_raw_numbers():
 def test_the_parts_give_the_figures_that_were_promised():
     assert {name: part.figures for name, part in PARTS.items()} == {
         "daemon": ("daemon_idle_mb",),
-        "consensus": ("latency_p50_over_rtt", "tx_rate_over_bound"),
+        "consensus": ("latency_p50_over_rtt", "latency_p99_over_rtt", "tx_rate_over_bound"),
+        "consensus-training": ("latency_p99_training_over_idle",),
+        "consensus-traffic": ("messages_over_ideal", "bytes_over_ideal"),
+        "consensus-state": ("block_cost_1m_over_1k",),
+        "consensus-syncs": ("syncs_per_block",),
+        "memory": ("memory_growth",),
         "catchup": ("catch_up_over_load", "catch_up_over_load_single"),
         "training": ("round_over_training",),
         "averaging": ("averaging_over_stream",),
     }
+
+
+def test_a_parts_own_parts_run_with_it_and_long_ones_only_when_named():
+    own = ["consensus", "consensus-training", "consensus-traffic", "consensus-state", "consensus-syncs"]
+
+    assert chosen_parts("consensus") == own
+    assert chosen_parts("consensus-state") == ["consensus-state"]
+    assert chosen_parts("memory") == ["memory"]
+    assert chosen_parts(None) == [name for name in PARTS if name != "memory"]
+
+
+def test_syncs_are_those_of_votes_and_blocks_without_checkpoints():
+    lines = [
+        "7 fsync(9</m/votes.log>) = 0",
+        "8 fdatasync(11</m/ledger.sqlite-wal>) = 0",
+        "7 fsync(9</m/votes.log> <unfinished ...>",
+        "7 <... fsync resumed>) = 0",
+        # A checkpoint: the log, then the database.
+        "8 fdatasync(11</m/ledger.sqlite-wal>) = 0",
+        "8 fdatasync(10</m/ledger.sqlite>) = 0",
+        "7 +++ exited with 0 +++",
+    ]
+
+    assert count_syncs(lines) == 3
+
+
+@pytest.mark.parametrize(("members", "messages"), [(4, 27), (7, 90), (100, 99 * 201)])
+def test_the_fewest_messages_are_a_proposal_and_two_rounds_of_votes(members, messages):
+    assert ideal_messages(members) == messages == (members - 1) + 2 * members * (members - 1)
+
+
+def test_four_members_send_hardly_more_messages_than_that():
+    assert ideal_messages(4) <= _messages_per_block(4) <= 1.1 * ideal_messages(4)
 
 
 def test_transactions_of_the_load_have_250_bytes_and_each_its_own_data_set():
