@@ -45,7 +45,7 @@ def verify_backup(file: Path, genesis: Genesis, progress: Progress) -> Verified:
     first = next(frames, None)
     if first is not None and first[0] is Kind.HEAD:
         head = _checked_head(genesis, first[1])
-        for done, _ in enumerate(all_writes(head.parts, _chunks(file, frames))):
+        for done, _ in enumerate(all_writes(head.parts, _chunks(file, frames)), start=1):
             progress(done)
         header = head.certified.block.header
         return Verified(head.height, header_digest(header), header.state_root, len(head.receipts), head.height)

@@ -131,11 +131,16 @@ def _bar(json: bool, what: str, total: int | None = None) -> Iterator[Callable[[
     with progress:
         task = progress.add_task("", total=total)
 
+        last = 0
+
         def move(done: int, of: int | None) -> None:
-            if done % PROGRESS_EVERY == 0 or done == of:
+            nonlocal last
+            last = done
+            if done % PROGRESS_EVERY == 0:
                 progress.update(task, completed=done, total=of if of is not None else total)
 
         yield move
+        progress.update(task, completed=last, total=last)
 
 
 def _tell(json: bool, shown: dict[str, Any], text: str) -> None:
