@@ -355,7 +355,7 @@ class Replica:
 
     def _halt(self, height: Height | None) -> None:
         """Raise, lower or end the halt. Never into a height that is being agreed on: its votes are given."""
-        if height is not None and height <= self._head.height and not self.is_halted:
+        if height is not None and height < self._head.height + (not self.is_halted):
             return
         was_halted = self.is_halted
         self._restraint.halt_at = height

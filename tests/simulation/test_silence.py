@@ -330,6 +330,8 @@ def test_a_halt_is_not_taken_for_a_height_that_is_over():
     assert replica.halt_at == 3
     grow(simulation, 1)
     assert replica.is_halted
+    simulation.feed(org, HaltAt(Height(2)))
+    assert replica.halt_at == 3
 
 
 def test_a_restarted_proposer_hears_what_waits_before_it_builds():
