@@ -1,7 +1,6 @@
 """What the daemon offers to its operator: readings of the ledger, and transactions in the organisation's name."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from node.api import BlockOutcome, OperatorRefusal, Outcome
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.duties import Duties
 from node.app.halt import write_halt
+from node.app.jobfile import shown_recipe
 from node.app.membership import read_membership
 from node.app.renewal import Renewal
 from node.app.settings import Folder
@@ -247,7 +247,7 @@ class Backend:
             "absent": list(found.absent),
             "model": found.model.hex() if found.model is not None else None,
             "model_path": self._model_path(found),
-            "recipe": json.loads(found.terms.recipe),
+            "recipe": shown_recipe(found.terms.recipe),
         }
 
     def _model_path(self, found: JobView) -> str | None:

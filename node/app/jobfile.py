@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from node.base.types import OrgId, is_org_id
 from node.edge.learning.recipe import parse_recipe
@@ -38,3 +39,11 @@ def terms_from_file(
         recipe=recipe,
         progress_deadline_ms=deadline_ms,
     )
+
+
+def shown_recipe(recipe: bytes) -> Any:
+    """The recipe as JSON; None for bytes that are none, which any member may propose: the list is read all the same."""
+    try:
+        return json.loads(recipe)
+    except (ValueError, RecursionError):
+        return None
