@@ -288,6 +288,7 @@ class Replica:
             case HoldBlocks(active):
                 self._queue.append(gossip.Held(active))
             case Rebased():
+                self._state.replaced()
                 self._rebase()
             case Tick():
                 self._tick()
@@ -388,6 +389,7 @@ class Replica:
         assert commit is not None, "asserted by step"
         certified, block = commit.certified, commit.certified.block
         assert height == block.header.height, "the block that was handed out is the one on disk"
+        self._state.committed(commit.writes)
         before = self._head.keys
         self._head.advance(certified)
         self._pace.decided(certified.certificate.round, len(block.transactions))

@@ -14,6 +14,7 @@ from node.base.crypto import digest
 from node.base.ports import Writes
 from node.base.types import CertifiedBlock
 from node.edge.storage import SqliteStore
+from node.engine.remembered import RememberedState
 from node.ledger.apply import build_block
 from node.ledger.genesis import genesis_writes
 from node.ledger.tree import updated_nodes
@@ -50,6 +51,7 @@ class _Ledger:
 
     def __init__(self, founding: Founding, store: SqliteStore) -> None:
         self.store = store
+        self._state = RememberedState(store.state)
         self._founding = founding
         self._chain = MemoryChain(founding)
         self._made = 0
@@ -68,8 +70,9 @@ class _Ledger:
             nonce, self._made = self._made // len(founding.members.orgs), self._made + 1
             transactions.append(founding.transaction(org, nonce, "sharing", "register", registration(self._made)))
         position = chain.position()
+        self._state.forget()
         since = time.process_time()
-        executed = build_block(self.store.state, position, transactions, founding.verify)
+        executed = build_block(self._state, position, transactions, founding.verify)
         spent = time.process_time() - since
         assert len(executed.receipts) == TRANSACTIONS, "every transaction of the load can be included"
         header = executed.block.header
@@ -77,6 +80,7 @@ class _Ledger:
         chain.certified.append(certified)
         since = time.process_time()
         await self.store.commit(certified, executed.receipts, executed.writes)
+        self._state.committed(executed.writes)
         return spent + time.process_time() - since
 
 
