@@ -22,7 +22,7 @@ def test_the_list_is_long_and_names_each_bug_once():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_the_simulator_catches_the_seeded_bugs():
     results = hunt_all(SEEDS, JOBS)
 
