@@ -35,7 +35,7 @@ ALWAYS = (
 """What every campaign with faults must reach."""
 TWINS = (REPROPOSAL, TWO_LOCKS, LATER_ROUND)
 """What every campaign of twins must reach."""
-SEEDS_MIN = 300
+SEEDS_MIN = 1_000
 """From so many seeds on a count of zero fails the campaign; fewer seeds may miss something by chance."""
 
 

@@ -58,7 +58,6 @@ CRASH_PAIRS = (
     ("send Commit", END),
     ("send Commit", "write block"),
     (BEGIN, "write block"),
-    ("write block", END),
     (BEGIN, "send Tip"),
     (BEGIN, "log RoundChange"),
     ("log RoundChange", "send RoundChange"),
