@@ -11,10 +11,10 @@ from node.base.codec import encode
 from node.base.types import Digest
 from node.ledger.contracts.sharing import Register
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 GROWN = 7
-WAIT_S = 90
+WAIT_S = 180
 
 
 class Load(threading.Thread):
