@@ -153,8 +153,12 @@ class ProcessCluster:
         process.wait()
 
     def pause(self, org: str) -> None:
-        """SIGSTOP: the daemon keeps its connections and does nothing."""
-        self._processes[OrgId(org)].send_signal(signal.SIGSTOP)
+        """SIGSTOP, and wait until every thread stands: the daemon keeps its connections and does nothing."""
+        process = self._processes[OrgId(org)]
+        process.send_signal(signal.SIGSTOP)
+        if process.returncode is None:
+            # The parent is told when the last thread has stopped. WNOWAIT leaves an exit code to `Popen`.
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self, org: str) -> None:
         """SIGCONT."""

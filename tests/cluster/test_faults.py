@@ -5,6 +5,7 @@ One network and one long job serve all of them; each test stands on its own feet
 
 import asyncio
 import json
+import shutil
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest_asyncio
 
 from node.app.settings import Folder
 from node.base.codec import decode, encode
-from node.base.types import Digest, PeerMessage, Proposal
+from node.base.types import FIRST_HEIGHT, Digest, PeerMessage, Proposal
 from node.cli.job import terms_from_file
 from node.edge.storage import FileVoteLog
 from node.ledger.contracts.contract import view
@@ -31,6 +32,7 @@ DEADLINE_MS = 5_000
 SLACK_MS = 3_000
 """For one resend, and for a machine with other work."""
 RECOVERY_S_MAX = 90
+PROPOSAL_S_MAX = 60
 JOB_S_MAX = 200
 VOTES_AGAIN_BLOCKS_MAX = 60
 """Silence ends three blocks above the highest that the others told; then its commits must be in time once."""
@@ -151,13 +153,8 @@ async def test_proposer_killed_while_votes_are_out(trial):
     killed_ms = now_ms()
     trial.site.kill(victim)
 
-    with trial.site.reading(victim) as reader:
-        assert reader.height() == height
-        chain = Digest(trial.site.blocks(witness, 0)[0].block.header.chain)
-    log = FileVoteLog.open(trial.site.folder(victim) / "votes.log", chain)
-    signed = [decode(PeerMessage, entry) for entry in log.entries()]
-    await log.close()
-    assert [m.header.height for m in signed if isinstance(m, Proposal)] == [height + 1]
+    assert height_of(trial.site, victim) == height
+    assert await proposed(trial.site, victim) == [height + 1]
     await killed_and_back(trial, victim, witness, killed_ms=killed_ms)
 
 
@@ -239,23 +236,44 @@ async def until_it_votes(site, silent, witness):
 
 
 async def its_votes_are_out(trial, victim):
-    """Wait until `victim` has a proposal of its own in its vote log, and return the height below it."""
+    """Stop `victim` where it has signed a proposal above its head, and return the height of that head.
+
+    The log is looked at in its own turns only: a look stops the daemon, for ledger and log are to be of one moment.
+    """
     site = trial.site
-    votes = site.folder(victim) / "votes.log"
+    votes = Folder(site.folder(victim)).votes
     index = trial.orgs.index(victim)
-    empty = min([votes.stat().st_size for _ in range(200) if not await asyncio.sleep(0.01)])
-    clear_at = None
-    deadline = asyncio.get_running_loop().time() + 60
-    while asyncio.get_running_loop().time() < deadline:
-        with site.reading(victim) as reader:
-            height = reader.height()
-        size = votes.stat().st_size
-        if size == empty:
-            clear_at = height
-        elif clear_at == height and (height + 1) % len(trial.orgs) == index:
-            return height
+    size = votes.stat().st_size
+    deadline = time.monotonic() + PROPOSAL_S_MAX
+    while time.monotonic() < deadline:
         await asyncio.sleep(0.0005)
+        before, size = size, votes.stat().st_size
+        if size == before or (height_of(site, victim) + 1) % len(trial.orgs) != index:
+            continue
+        site.pause(victim)
+        height = height_of(site, victim)
+        if height + 1 in await proposed(site, victim):
+            return height
+        site.resume(victim)
     raise AssertionError(f"{victim} proposed nothing")
+
+
+def height_of(site, org):
+    with site.reading(org) as reader:
+        return reader.height()
+
+
+async def proposed(site, org):
+    """The heights of the proposals that the vote log would give back to a daemon that starts now."""
+    with site.reading(org) as reader:
+        chain = reader.block(FIRST_HEIGHT).block.header.chain
+    # A copy: the log of a running daemon is locked.
+    copy = site.root / "votes.copy"
+    shutil.copyfile(Folder(site.folder(org)).votes, copy)
+    log = FileVoteLog.open(copy, chain)
+    signed = [decode(PeerMessage, entry) for entry in log.entries()]
+    await log.close()
+    return [message.header.height for message in signed if isinstance(message, Proposal)]
 
 
 async def killed_and_back(trial, victim, witness, *, killed_ms=None):
