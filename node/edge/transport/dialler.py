@@ -99,7 +99,9 @@ class Dialler(Generic[S]):
             try:
                 ended = await self._use(call, certificate)
             except LinkError as error:
-                ended = error
+                # With its trace it would hold this frame, which holds it and the call: until the collector came, gRPC's
+                # core would keep the closed channel, go on dialling with it, and hold the connection that it gets.
+                ended = error.with_traceback(None)
             finally:
                 # grpc.aio leaks calls that are left to the collector (grpc#43462).
                 call.cancel()

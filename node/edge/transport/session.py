@@ -67,7 +67,8 @@ class Session(ABC):
         # A stream that broke is told by both; the peer's fault only by the one that saw it.
         errors.sort(key=lambda error: type(error) is LinkError)
         if isinstance(errors[0], LinkError):
-            return errors[0]
+            # Its trace holds this session, which may keep it: the call would wait for the collector.
+            return errors[0].with_traceback(None)
         raise errors[0]
 
     async def _read(self) -> Never:

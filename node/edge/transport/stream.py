@@ -43,7 +43,9 @@ class FrameStream:
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise _link_error(error) from error
         except asyncio.CancelledError as error:
-            raise _unless_ours(error) from error
+            if _is_being_cancelled():
+                raise
+            raise LinkError("the call was cancelled") from error
         if raw is grpc.aio.EOF:
             raise LinkError("the peer ended the stream")
         self._report.moved(self._peer, self._purpose, False, len(raw))
@@ -57,7 +59,9 @@ class FrameStream:
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise _link_error(error) from error
         except asyncio.CancelledError as error:
-            raise _unless_ours(error) from error
+            if _is_being_cancelled():
+                raise
+            raise LinkError("the call was cancelled") from error
         self._report.moved(self._peer, self._purpose, True, len(raw))
 
 
@@ -132,9 +136,7 @@ def _link_error(error: Exception) -> LinkError:
     return LinkError(str(error) or type(error).__name__)
 
 
-def _unless_ours(error: asyncio.CancelledError) -> BaseException:
-    """A cancelled task stays cancelled; a call that gRPC cancelled is a link that ended."""
+def _is_being_cancelled() -> bool:
+    """Whether it is this task that ends; else gRPC cancelled the call, and the link ended."""
     task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        return error
-    return LinkError("the call was cancelled")
+    return task is not None and task.cancelling() > 0
