@@ -75,8 +75,8 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "one member's round change is followed",
         _CONSENSUS,
-        "self._members.faults_max + 1)",
-        "self._members.faults_max)",
+        "supported_above(at.round, self._members.faults_max + 1)",
+        "supported_above(at.round, self._members.faults_max)",
     ),
     Bug(
         "a round change forgets the lock",
