@@ -1,6 +1,7 @@
 """Files that come from others, or from a disk that nobody vouches for, as targets."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def vote_log(folder: Path) -> Built:
         path.write_bytes(data)
         return runner.run(opened())
 
+    # One loop for all inputs; it ends with its target, or its sockets would outlive it.
+    weakref.finalize(feed, runner.close)
     return [empty, full], feed
 
 
