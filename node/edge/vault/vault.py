@@ -4,12 +4,14 @@ Streams: whatever the size of a data set, a few chunks are in memory. An adding 
 what it wrote is swept by the next one, and its key never existed outside its process.
 """
 
+import fcntl
 import hashlib
 import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,6 +100,13 @@ class Vault:
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         chunks = ChunkPlace(place or self.default_place)
+        # Held until this returns: the sweep of another adding would take these chunks for left behind.
+        with self._alone():
+            return self._add(source, name, label, purpose, now_ms, chunks, progress)
+
+    def _add(
+        self, source: Source, name: str, label: str, purpose: str, now_ms: int, chunks: ChunkPlace, progress: Progress
+    ) -> Version:
         self._sweep(chunks)
         key, id_ = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(16)
         writing = _Writing(AESGCM(key), f"{self._org}/{name}", id_, chunks)
@@ -176,6 +185,15 @@ class Vault:
         for digest in version.digests:
             if digest not in shared:
                 chunks.delete(digest)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self._folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise VaultError("another command adds to this vault now: wait until it has ended") from error
+            yield
 
     def _write_chunks(self, source: Source, writing: "_Writing", progress: Progress) -> bytes:
         """Seal and store all pieces; returns the keyed hash over them."""

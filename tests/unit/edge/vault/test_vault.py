@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from node.base.types import OrgId, PublicKey
 from node.edge.storage import PRIVATE_MODE, FileSealer, write_atomically
-from node.edge.vault import AlreadyKept, NotKept, Source, SourceRefused, Vault, VersionDamaged, open_source
+from node.edge.vault import AlreadyKept, NotKept, Source, SourceRefused, Vault, VaultError, VersionDamaged, open_source
 from node.edge.vault.chunks import CHUNK_BYTES
 from node.edge.vault.sources import SourceFile
 
@@ -197,6 +197,20 @@ def test_an_interrupted_adding_leaves_no_version_and_is_swept(tmp_path: Path) ->
     stray.write_bytes(b"left by a process that was killed")
     version = vault.add(looked, "rows", **WORDS)
     assert len(chunk_files(vault)) == len(version.digests)
+
+
+def test_an_adding_beside_another_is_refused_and_harms_neither(tmp_path: Path) -> None:
+    vault, other = make_vault(tmp_path), make_vault(tmp_path)
+    refused: list[str] = []
+
+    def beside(count: int) -> None:
+        with pytest.raises(VaultError) as caught:
+            other.add(open_source(rows(tmp_path, 5, "few.csv")), "few", **WORDS)
+        refused.append(str(caught.value))
+
+    version = vault.add(open_source(rows(tmp_path, 10)), "rows", progress=beside, **WORDS)
+    assert "another command" in refused[0]
+    assert vault.verify(version) == []
 
 
 def test_chunks_in_another_place_by_url(tmp_path: Path) -> None:
