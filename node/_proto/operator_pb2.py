@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eoperator.proto\x12\x06lepton\"\x07\n\x05\x45mpty\"\x19\n\tCardReply\x12\x0c\n\x04\x63\x61rd\x18\x01 \x01(\x0c\"\x1a\n\nPassphrase\x12\x0c\n\x04text\x18\x01 \x01(\t\"2\n\rCardPresented\x12\x0c\n\x04\x63\x61rd\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ndorsement\x18\x02 \x01(\x0c\"\x14\n\x04Json\x12\x0c\n\x04text\x18\x01 \x01(\t\"`\n\x04\x43\x61ll\x12\x10\n\x08\x63ontract\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0c\n\x04wait\x18\x04 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x05 \x01(\x01\"$\n\x05\x43\x61lls\x12\x1b\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x0c.lepton.Call\"-\n\x08Outcomes\x12!\n\x08outcomes\x18\x01 \x03(\x0b\x32\x0f.lepton.Outcome\"\x17\n\x08JobQuery\x12\x0b\n\x03job\x18\x01 \x01(\x0c\"%\n\x08\x41pproval\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\"7\n\x08HaltCall\x12\x13\n\x06height\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03off\x18\x02 \x01(\x08\x42\t\n\x07_height\"|\n\x07Outcome\x12\x13\n\x0btransaction\x18\x01 \x01(\x0c\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05notes\x18\x07 \x03(\t\"B\n\rBlockReceipts\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x03(\x0c\x12\x0f\n\x07refused\x18\x03 \x01(\r2\xc1\x04\n\x08Operator\x12%\n\x06Status\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12\'\n\x06Submit\x12\x0c.lepton.Call\x1a\x0f.lepton.Outcome\x12-\n\nSubmitMany\x12\r.lepton.Calls\x1a\x10.lepton.Outcomes\x12&\n\x04Jobs\x12\x10.lepton.JobQuery\x1a\x0c.lepton.Json\x12,\n\x07\x41pprove\x12\x10.lepton.Approval\x1a\x0f.lepton.Outcome\x12&\n\x07Sharing\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12)\n\nMembership\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12&\n\x07Recover\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12&\n\x04Halt\x12\x10.lepton.HaltCall\x1a\x0c.lepton.Json\x12(\n\x04\x43\x61rd\x12\r.lepton.Empty\x1a\x11.lepton.CardReply\x12,\n\x08TakeKeys\x12\x12.lepton.Passphrase\x1a\x0c.lepton.Json\x12\x31\n\x07Present\x12\x15.lepton.CardPresented\x1a\x0f.lepton.Outcome\x12\x32\n\x08Receipts\x12\r.lepton.Empty\x1a\x15.lepton.BlockReceipts0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0eoperator.proto\x12\x06lepton\"\x07\n\x05\x45mpty\"\x19\n\tCardReply\x12\x0c\n\x04\x63\x61rd\x18\x01 \x01(\x0c\"\x1a\n\nPassphrase\x12\x0c\n\x04text\x18\x01 \x01(\t\"2\n\rCardPresented\x12\x0c\n\x04\x63\x61rd\x18\x01 \x01(\x0c\x12\x13\n\x0b\x65ndorsement\x18\x02 \x01(\x0c\"\x14\n\x04Json\x12\x0c\n\x04text\x18\x01 \x01(\t\")\n\x05Query\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\targuments\x18\x02 \x01(\t\"`\n\x04\x43\x61ll\x12\x10\n\x08\x63ontract\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\x12\x0c\n\x04wait\x18\x04 \x01(\x08\x12\x17\n\x0ftimeout_seconds\x18\x05 \x01(\x01\"$\n\x05\x43\x61lls\x12\x1b\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x0c.lepton.Call\"-\n\x08Outcomes\x12!\n\x08outcomes\x18\x01 \x03(\x0b\x32\x0f.lepton.Outcome\"\x17\n\x08JobQuery\x12\x0b\n\x03job\x18\x01 \x01(\x0c\"%\n\x08\x41pproval\x12\x0b\n\x03job\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\t\"7\n\x08HaltCall\x12\x13\n\x06height\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x0b\n\x03off\x18\x02 \x01(\x08\x42\t\n\x07_height\"|\n\x07Outcome\x12\x13\n\x0btransaction\x18\x01 \x01(\x0c\x12\r\n\x05\x66inal\x18\x02 \x01(\x08\x12\x0e\n\x06height\x18\x03 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05notes\x18\x07 \x03(\t\"B\n\rBlockReceipts\x12\x0e\n\x06height\x18\x01 \x01(\x04\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x03(\x0c\x12\x0f\n\x07refused\x18\x03 \x01(\r2\x93\x04\n\x08Operator\x12%\n\x06Status\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12\'\n\x06Submit\x12\x0c.lepton.Call\x1a\x0f.lepton.Outcome\x12-\n\nSubmitMany\x12\r.lepton.Calls\x1a\x10.lepton.Outcomes\x12&\n\x04Jobs\x12\x10.lepton.JobQuery\x1a\x0c.lepton.Json\x12,\n\x07\x41pprove\x12\x10.lepton.Approval\x1a\x0f.lepton.Outcome\x12#\n\x04Read\x12\r.lepton.Query\x1a\x0c.lepton.Json\x12&\n\x07Recover\x12\r.lepton.Empty\x1a\x0c.lepton.Json\x12&\n\x04Halt\x12\x10.lepton.HaltCall\x1a\x0c.lepton.Json\x12(\n\x04\x43\x61rd\x12\r.lepton.Empty\x1a\x11.lepton.CardReply\x12,\n\x08TakeKeys\x12\x12.lepton.Passphrase\x1a\x0c.lepton.Json\x12\x31\n\x07Present\x12\x15.lepton.CardPresented\x1a\x0f.lepton.Outcome\x12\x32\n\x08Receipts\x12\r.lepton.Empty\x1a\x15.lepton.BlockReceipts0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,22 +41,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARDPRESENTED']._serialized_end=140
   _globals['_JSON']._serialized_start=142
   _globals['_JSON']._serialized_end=162
-  _globals['_CALL']._serialized_start=164
-  _globals['_CALL']._serialized_end=260
-  _globals['_CALLS']._serialized_start=262
-  _globals['_CALLS']._serialized_end=298
-  _globals['_OUTCOMES']._serialized_start=300
-  _globals['_OUTCOMES']._serialized_end=345
-  _globals['_JOBQUERY']._serialized_start=347
-  _globals['_JOBQUERY']._serialized_end=370
-  _globals['_APPROVAL']._serialized_start=372
-  _globals['_APPROVAL']._serialized_end=409
-  _globals['_HALTCALL']._serialized_start=411
-  _globals['_HALTCALL']._serialized_end=466
-  _globals['_OUTCOME']._serialized_start=468
-  _globals['_OUTCOME']._serialized_end=592
-  _globals['_BLOCKRECEIPTS']._serialized_start=594
-  _globals['_BLOCKRECEIPTS']._serialized_end=660
-  _globals['_OPERATOR']._serialized_start=663
-  _globals['_OPERATOR']._serialized_end=1240
+  _globals['_QUERY']._serialized_start=164
+  _globals['_QUERY']._serialized_end=205
+  _globals['_CALL']._serialized_start=207
+  _globals['_CALL']._serialized_end=303
+  _globals['_CALLS']._serialized_start=305
+  _globals['_CALLS']._serialized_end=341
+  _globals['_OUTCOMES']._serialized_start=343
+  _globals['_OUTCOMES']._serialized_end=388
+  _globals['_JOBQUERY']._serialized_start=390
+  _globals['_JOBQUERY']._serialized_end=413
+  _globals['_APPROVAL']._serialized_start=415
+  _globals['_APPROVAL']._serialized_end=452
+  _globals['_HALTCALL']._serialized_start=454
+  _globals['_HALTCALL']._serialized_end=509
+  _globals['_OUTCOME']._serialized_start=511
+  _globals['_OUTCOME']._serialized_end=635
+  _globals['_BLOCKRECEIPTS']._serialized_start=637
+  _globals['_BLOCKRECEIPTS']._serialized_end=703
+  _globals['_OPERATOR']._serialized_start=706
+  _globals['_OPERATOR']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

@@ -36,6 +36,14 @@ class Json(_message.Message):
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
+class Query(_message.Message):
+    __slots__ = ("topic", "arguments")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    arguments: str
+    def __init__(self, topic: _Optional[str] = ..., arguments: _Optional[str] = ...) -> None: ...
+
 class Call(_message.Message):
     __slots__ = ("contract", "method", "payload", "wait", "timeout_seconds")
     CONTRACT_FIELD_NUMBER: _ClassVar[int]

@@ -61,14 +61,9 @@ class OperatorStub:
                 request_serializer=operator__pb2.Approval.SerializeToString,
                 response_deserializer=operator__pb2.Outcome.FromString,
                 _registered_method=True)
-        self.Sharing = channel.unary_unary(
-                '/lepton.Operator/Sharing',
-                request_serializer=operator__pb2.Empty.SerializeToString,
-                response_deserializer=operator__pb2.Json.FromString,
-                _registered_method=True)
-        self.Membership = channel.unary_unary(
-                '/lepton.Operator/Membership',
-                request_serializer=operator__pb2.Empty.SerializeToString,
+        self.Read = channel.unary_unary(
+                '/lepton.Operator/Read',
+                request_serializer=operator__pb2.Query.SerializeToString,
                 response_deserializer=operator__pb2.Json.FromString,
                 _registered_method=True)
         self.Recover = channel.unary_unary(
@@ -143,15 +138,8 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Sharing(self, request, context):
-        """The sharing contract's state.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Membership(self, request, context):
-        """Members, open motions, changes that wait.
+    def Read(self, request, context):
+        """What the ledger says of one topic: members, data sets, agreements. Topics and arguments: node/app/readings.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,14 +215,9 @@ def add_OperatorServicer_to_server(servicer, server):
                     request_deserializer=operator__pb2.Approval.FromString,
                     response_serializer=operator__pb2.Outcome.SerializeToString,
             ),
-            'Sharing': grpc.unary_unary_rpc_method_handler(
-                    servicer.Sharing,
-                    request_deserializer=operator__pb2.Empty.FromString,
-                    response_serializer=operator__pb2.Json.SerializeToString,
-            ),
-            'Membership': grpc.unary_unary_rpc_method_handler(
-                    servicer.Membership,
-                    request_deserializer=operator__pb2.Empty.FromString,
+            'Read': grpc.unary_unary_rpc_method_handler(
+                    servicer.Read,
+                    request_deserializer=operator__pb2.Query.FromString,
                     response_serializer=operator__pb2.Json.SerializeToString,
             ),
             'Recover': grpc.unary_unary_rpc_method_handler(
@@ -416,7 +399,7 @@ class Operator:
             _registered_method=True)
 
     @staticmethod
-    def Sharing(request,
+    def Read(request,
             target,
             options=(),
             channel_credentials=None,
@@ -429,35 +412,8 @@ class Operator:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/lepton.Operator/Sharing',
-            operator__pb2.Empty.SerializeToString,
-            operator__pb2.Json.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Membership(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/lepton.Operator/Membership',
-            operator__pb2.Empty.SerializeToString,
+            '/lepton.Operator/Read',
+            operator__pb2.Query.SerializeToString,
             operator__pb2.Json.FromString,
             options,
             channel_credentials,

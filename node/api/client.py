@@ -50,17 +50,11 @@ class OperatorClient:
         found: list[dict[str, Any]] = json.loads(reply.text)
         return found
 
-    async def membership(self) -> dict[str, Any]:
-        """Members, open motions, and accepted changes that are not in force yet."""
-        reply = await self._ask(self._stub.Membership(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
-        found: dict[str, Any] = json.loads(reply.text)
-        return found
-
-    async def sharing(self) -> list[dict[str, Any]]:
-        """Registered data sets, their authorisations and shares."""
-        reply = await self._ask(self._stub.Sharing(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
-        found: list[dict[str, Any]] = json.loads(reply.text)
-        return found
+    async def read(self, topic: str, **arguments: Any) -> Any:
+        """What the ledger says of a topic of `node.app.readings`, as JSON has it."""
+        query = operator_pb2.Query(topic=topic, arguments=json.dumps(arguments))
+        reply = await self._ask(self._stub.Read(query, timeout=CALL_TIMEOUT_S))
+        return json.loads(reply.text)
 
     async def submit(self, contract: str, method: str, payload: bytes, *, wait_s: float | None = 60.0) -> Outcome:
         """Have the daemon sign and gossip a transaction; with `wait_s`, wait that long at most for its block."""

@@ -28,12 +28,8 @@ class OperatorBackend(Protocol):
         """All training jobs, or the one with this id."""
         ...
 
-    def membership(self) -> dict[str, Any]:
-        """Members, open motions, and accepted changes that are not in force yet."""
-        ...
-
-    def sharing(self) -> list[dict[str, Any]]:
-        """Registered data sets with whom they are authorised for and shared with."""
+    def read(self, topic: str, arguments: dict[str, Any]) -> Any:
+        """What the ledger says of a topic, as JSON has it."""
         ...
 
     async def submit(self, contract: str, method: str, payload: bytes, wait_s: float | None) -> Outcome:
@@ -110,11 +106,12 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
     async def Jobs(self, request: operator_pb2.JobQuery, context: Any) -> operator_pb2.Json:  # noqa: D102
         return operator_pb2.Json(text=json.dumps(self._backend.jobs(request.job or None)))
 
-    async def Membership(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
-        return operator_pb2.Json(text=json.dumps(self._backend.membership()))
-
-    async def Sharing(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
-        return operator_pb2.Json(text=json.dumps(self._backend.sharing()))
+    async def Read(self, request: operator_pb2.Query, context: Any) -> operator_pb2.Json:  # noqa: D102
+        try:
+            found = self._backend.read(request.topic, _arguments(request.arguments))
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return operator_pb2.Json(text=json.dumps(found))
 
     async def Submit(self, request: operator_pb2.Call, context: Any) -> operator_pb2.Outcome:  # noqa: D102
         wait_s = request.timeout_seconds if request.wait else None
@@ -180,6 +177,16 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
     ) -> AsyncIterator[operator_pb2.BlockReceipts]:
         async for block in self._backend.follow():
             yield operator_pb2.BlockReceipts(height=block.height, accepted=block.accepted, refused=block.refused)
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise OperatorRefusal(f"the arguments of the query are no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise OperatorRefusal("the arguments of a query are a JSON object, {} for none")
+    return found
 
 
 def _to_wire(outcome: Outcome) -> operator_pb2.Outcome:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.duties import Duties
 from node.app.halt import write_halt
 from node.app.jobfile import shown_recipe
-from node.app.membership import read_membership
+from node.app.readings import read
 from node.app.renewal import Renewal
 from node.app.settings import Folder
 from node.app.standing import Standing
@@ -23,7 +23,6 @@ from node.engine.replica import EndSilence, HaltAt
 from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
 from node.ledger.contracts.contract import View, view
-from node.ledger.contracts.sharing import DataSet, Grant, versions
 from node.ledger.contracts.training import Approve, JobState, JobView, job, jobs
 
 APPROVAL_WAIT_S = 60.0
@@ -78,36 +77,9 @@ class Backend:
             return [self._job_json(found) for found in sorted(jobs(training), key=lambda found: found.proposed)]
         return [self._job_json(self._job(training, job_id))]
 
-    def membership(self) -> dict[str, Any]:
-        """Members, open motions, and accepted changes that are not in force yet."""
-        return read_membership(self._store.state)
-
-    def sharing(self) -> list[dict[str, Any]]:
-        """Registered data sets, their authorisations and shares."""
-        sharing = view(self._store.state, "sharing")
-        found = []
-        for key, value in sharing.scan("data/"):
-            name, data = key.removeprefix("data/"), decode(DataSet, value)
-            grants = {k.rsplit("/", 1)[1]: decode(Grant, v) for k, v in sharing.scan(f"grant/{name}/")}
-            shares = [k.removeprefix(f"share/{name}/").split("/") for k, _ in sharing.scan(f"share/{name}/")]
-            found.append(
-                {
-                    "data": name,
-                    "owner": data.owner,
-                    "commitment": data.commitment.hex(),
-                    "registered_ms": data.registered_ms,
-                    "version": data.number,
-                    "description": None if data.description is None else asdict(data.description),
-                    "history": [
-                        {"version": v.number, "commitment": v.commitment.hex(), "registered_ms": v.registered_ms}
-                        for v in versions(sharing, name)
-                    ],
-                    "authorized": sorted(org for org, grant in grants.items() if grant.in_force),
-                    "revoked": sorted(org for org, grant in grants.items() if not grant.in_force),
-                    "shares": [{"recipient": recipient, "commitment": digest} for recipient, digest in shares],
-                }
-            )
-        return found
+    def read(self, topic: str, arguments: dict[str, Any]) -> Any:
+        """What the ledger says of a topic. Raises `OperatorRefusal` for one that is unknown, or bad arguments."""
+        return read(topic, self._store.state, arguments)
 
     async def submit(self, contract: str, method: str, payload: bytes, wait_s: float | None) -> Outcome:
         """Sign and gossip; with `wait_s`, wait for the block. Raises `OperatorRefusal`."""

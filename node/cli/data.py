@@ -214,7 +214,7 @@ def list_data(context: typer.Context, json: Json = False) -> None:
 
     Example: lepton --dir cleveland data list --json
     """
-    found = ask(context.obj, lambda client: client.sharing())
+    found = ask(context.obj, lambda client: client.read("sharing"))
     if json:
         print_json(found)
         return

@@ -153,7 +153,7 @@ def members(context: typer.Context, json: Json = False) -> None:
 
     Example: lepton --dir north network members
     """
-    found = ask(context.obj, lambda client: client.membership())
+    found = ask(context.obj, lambda client: client.read("membership"))
     if json:
         print_json(found)
         return
@@ -174,7 +174,7 @@ def motions(context: typer.Context, json: Json = False) -> None:
 
     Example: lepton --dir north network motions
     """
-    found = ask(context.obj, lambda client: client.membership())
+    found = ask(context.obj, lambda client: client.read("membership"))
     if json:
         print_json(found["motions"])
     elif found["motions"]:
@@ -203,7 +203,7 @@ def _vote(context: typer.Context, motion: Motion, *, as_json: bool) -> None:
     if as_json or not outcome.accepted:
         return
     id_ = membership.motion_id(motion).hex()
-    found = ask(context.obj, lambda client: client.membership())
+    found = ask(context.obj, lambda client: client.read("membership"))
     still = next((m for m in found["motions"] if m["id"] == id_), None)
     if still is None:
         console.print("the motion has passed; what it changes is in force within two blocks")
@@ -214,7 +214,7 @@ def _vote(context: typer.Context, motion: Motion, *, as_json: bool) -> None:
 
 
 def _find(context: typer.Context, prefix: str) -> dict[str, Any]:
-    found = ask(context.obj, lambda client: client.membership())["motions"]
+    found = ask(context.obj, lambda client: client.read("membership"))["motions"]
     matching = [m for m in found if m["id"].startswith(prefix.lower())] if prefix else []
     if len(matching) != 1:
         how = "no open motion begins" if not matching else f"{len(matching)} motions begin"
