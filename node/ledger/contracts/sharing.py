@@ -2,7 +2,7 @@
 
 The data itself never comes here. What stands on the ledger is a fingerprint that tells nothing of the data: the root
 over chunks that are encrypted under a key of their own, or a digest over the data and a secret salt. What all members
-see of a data set for ever is its `Description`: kind, size, columns, label and purpose.
+see of a data set for ever is its `Description`: kind, size, columns, label, purpose and schema.
 
 A data set is called `owner/name`, so that nobody can take another's name.
 
@@ -15,8 +15,8 @@ key                                            value
 ``share/<owner>/<name>/<recipient>/<digest>``  `Share`: handed over under this commitment, in hex
 =============================================  =================================================
 
-Refusals: bad-name, bad-description, already-registered, unknown-data, not-owner, unknown-recipient, own-data,
-already-authorized, not-authorized, revoked, already-shared.
+Refusals: bad-name, bad-description, unknown-schema, already-registered, unknown-data, not-owner, unknown-recipient,
+own-data, already-authorized, not-authorized, revoked, already-shared.
 """
 
 import re
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from node.base.codec import decode, encode
 from node.base.types import Digest, OrgId
+from node.ledger.contracts import schemas
 from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View
 
 NAME = "sharing"
@@ -63,6 +64,8 @@ class Description:
     """Encrypted chunks under the fingerprint, the manifest's too."""
     columns: tuple[Column, ...]
     """The first `COLUMNS_MAX` at most."""
+    schema: str | None = None
+    """`owner/name/number` of the schema that the owner says the rows fit; None where it says none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,7 @@ def _register(context: Context, call: Register) -> None:
     data = f"{context.org}/{call.name}"
     if call.description is not None:
         _check_description(call.description)
+        _check_schema(context, call.description.schema)
     known = data_set(context, data)
     if known is not None and known.commitment == call.commitment:
         raise Rejected("already-registered", "This very version of the data set is registered already.")
@@ -181,6 +185,11 @@ def _check_description(description: Description) -> None:
     )
     if not fits:
         raise Rejected("bad-description", "The description is of no known kind, or a part of it is too long.")
+
+
+def _check_schema(context: Context, reference: str | None) -> None:
+    if reference is not None and schemas.schema(context.other(schemas.NAME), reference) is None:
+        raise Rejected("unknown-schema", "No schema is registered under this name; its form is owner/name/number.")
 
 
 def _authorize(context: Context, call: Authorize) -> None:

@@ -19,6 +19,7 @@ from node.base.types import (
     TransactionBody,
 )
 from node.ledger.apply import run_transaction
+from node.ledger.contracts import schemas
 from node.ledger.contracts.contract import Frame
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.contracts.sharing import Register
@@ -105,4 +106,25 @@ def _known(bench: ContractBench, ids: list[Digest]) -> Known:
         Height: lambda chance: Height(chance.choice((0, 1, 2, 49, 50, 2**62))),
         Member: lambda chance: Member(chance.choice(orgs), PublicKey(bytes(32))),
         MemberSet: lambda chance: bench.members,
+        schemas.Register: lambda chance: schemas.Register(
+            chance.choice(("a", "b", "B")), "", tuple(_column(chance) for _ in range(chance.randrange(1, 4)))
+        ),
     }
+
+
+def _column(chance: random.Random) -> schemas.SchemaColumn:
+    """Texts drawn one by one would hardly ever make a column that a schema takes."""
+    name = chance.choice("abcdef")
+    if chance.random() < 0.7:
+        return schemas.SchemaColumn(name, "integer", "", "0", None, ("1", "2"), "", True, False)
+    return schemas.SchemaColumn(
+        name,
+        chance.choice((*schemas.TYPES, "int")),
+        chance.choice(("", "mg/dl", "\0")),
+        chance.choice(("0", "-1.5", "1e9", None)),
+        chance.choice(("9" * 40, "", None)),
+        chance.choice(((), ("a", "b"), ("a", "a"))),
+        chance.choice(("", "ä€😀", "x" * 600)),
+        chance.random() < 0.5,
+        chance.random() < 0.5,
+    )
