@@ -1,5 +1,6 @@
 """Height 0: which genesis can found a chain, and the state that it founds."""
 
+import re
 from itertools import pairwise
 
 from node.base import crypto
@@ -97,6 +98,7 @@ def _check_parameters(parameters: Parameters) -> None:
         and 0 < parameters.time_tolerance_ms < 1 << 31
         and 0 < parameters.heartbeat_ms < 1 << 40
         and 0 < parameters.motion_ms < 1 << 40
+        and re.fullmatch(r"[0-9a-z.+-]{1,32}", parameters.cel_version) is not None
     )
     if not sane:
         raise InvalidGenesis(f"the parameters make no sense together: {parameters}")

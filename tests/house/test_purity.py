@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PURE = ["node/base/types", "node/base/codec", "node/ledger", "node/core"]
+PURE = ["node/base/types", "node/base/codec", "node/base/expressions", "node/ledger", "node/core"]
 
 FORBIDDEN_MODULES = {
     "aiosqlite",

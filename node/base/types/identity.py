@@ -7,6 +7,9 @@ from node.base.codec import encode
 from node.base.crypto import digest
 from node.base.types.names import Digest, OrgId, PublicKey, Signature
 
+CEL_VERSION = "0.1.3"
+"""What a new chain decides by."""
+
 TLS_DOMAIN = "member.lepton.internal"
 """Every certificate of a member has one DNS name, below this one and unique to its key. Who a peer is follows from the
 certificate's bytes, never from a name; the name lets a dialler ask for one of several while a key is renewed."""
@@ -69,6 +72,8 @@ class Parameters:
     """An empty block is due this long after the last block, so that a silent network still proves that it lives."""
     motion_ms: int = 7 * 24 * 3_600_000
     """How long an open motion collects supporters, by block time."""
+    cel_version: str = CEL_VERSION
+    """Of cel-expr-python, which decides by organisations' conditions: another one may decide otherwise."""
     suspend_equivocators: bool = True
     """Whether proof that a member signed two contradicting statements suspends it without a motion."""
 

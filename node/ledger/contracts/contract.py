@@ -9,7 +9,7 @@ time instead of a clock, and iteration in the order of keys.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from node.base.codec import decode, encode
@@ -17,6 +17,11 @@ from node.base.ports import Verifier
 from node.base.types import Digest, Event, Height, MemberSet, OrgId, Parameters
 
 T = TypeVar("T")
+
+BLOCK_STEPS_MAX = 1_000_000
+"""Of what contracts of organisations may take in one block: some tenth of a second."""
+ORGANISATION_STEPS_MAX = BLOCK_STEPS_MAX // 2
+"""Of them, what one organisation may take: one that floods leaves room for others."""
 
 
 class Rejected(Exception):
@@ -135,6 +140,34 @@ class WritableView(View):
         self._target.delete((self._prefix + key).encode())
 
 
+class Budget:
+    """What the transactions of one block may still take, in steps of organisations' own conditions.
+
+    It is spent by refused transactions too, and so is no part of the state: they leave nothing there.
+    """
+
+    __slots__ = ("_by_org", "_once", "_total")
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._by_org: dict[OrgId, int] = {}
+        self._once: set[bytes] = set()
+
+    def spend(self, org: OrgId, steps: int) -> None:
+        """Take so many in the organisation's name. Raises `Rejected` where they are not left."""
+        own = self._by_org.get(org, 0) + steps
+        if self._total + steps > BLOCK_STEPS_MAX or own > ORGANISATION_STEPS_MAX:
+            raise Rejected("budget-spent", "This block has decided as much as it may; submit it again.")
+        self._total += steps
+        self._by_org[org] = own
+
+    def spend_once(self, org: OrgId, what: bytes, steps: int) -> None:
+        """The same for what is done once in a block, whoever asks for it again. Raises `Rejected`."""
+        if what not in self._once:
+            self.spend(org, steps)
+            self._once.add(what)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """What all transactions of one block see alike."""
@@ -149,6 +182,8 @@ class Frame:
     """In force at the next height, whatever this block's transactions do."""
     parameters: Parameters
     verify: Verifier
+    budget: Budget = field(default_factory=Budget, compare=False)
+    """Of this block; what is spent stays spent."""
 
 
 class Context(WritableView):

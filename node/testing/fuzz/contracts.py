@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from node.base.codec import encode
@@ -20,12 +21,14 @@ from node.base.types import (
 )
 from node.ledger.apply import run_transaction
 from node.ledger.contracts import schemas
-from node.ledger.contracts.contract import Frame
+from node.ledger.contracts.contract import Budget, Frame
 from node.ledger.contracts.registry import CONTRACTS
+from node.ledger.contracts.rules import Deploy, Otherwise, Outcome, RuleSet
 from node.ledger.contracts.sharing import Register
 from node.ledger.contracts.training import Approve, JobTerms
 from node.ledger.overlay import Overlay
 from node.testing.contract_bench import CHAIN, ContractBench
+from node.testing.fuzz.rules import known_rules
 from node.testing.fuzz.values import Known, forms
 from node.testing.signing import verify_hash
 from node.testing.society import Society
@@ -64,7 +67,9 @@ def build(name: str, folder: Path) -> tuple[list[bytes], Callable[[bytes], bool]
             CHAIN, OrgId(ORGS[data[1] % len(ORGS)]), 1, 1 << 40, name, methods[data[0] % len(methods)], data[2:]
         )
         overlay = Overlay(state)
-        receipt = run_transaction(overlay, CONTRACTS, frame, Transaction(body, Signature(bytes(64))))
+        receipt = run_transaction(
+            overlay, CONTRACTS, replace(frame, budget=Budget()), Transaction(body, Signature(bytes(64)))
+        )
         changes = overlay.changes()
         assert receipt.accepted or not changes, "a refused transaction changes nothing"
         assert len(receipt.reason) <= 1_000, "a receipt is small"
@@ -83,9 +88,14 @@ def _bench(name: str) -> tuple[ContractBench, StateReader, list[Digest]]:
         bench.members = society.members
         return bench, society.state, [Digest(bytes(32))]
     bench = ContractBench(CONTRACTS[name], ORGS)
-    if name == "sharing":
+    if name in ("rules", "sharing"):
         for org in ORGS:
-            bench.call(org, "register", Register("x", Digest(bytes(32))))
+            for data in ("x", "y"):
+                bench.call(org, "register", Register(data, Digest(bytes(32))), contract=CONTRACTS["sharing"])
+    if name == "rules":
+        allowed = Otherwise(Outcome.ALLOW, "")
+        for org in ORGS:
+            bench.call(org, "deploy", Deploy(RuleSet("a", ("x",), (), (), allowed)))
     jobs = [Digest(bytes(32))]
     if name == "training":
         for number in range(3):
@@ -106,6 +116,7 @@ def _known(bench: ContractBench, ids: list[Digest]) -> Known:
         Height: lambda chance: Height(chance.choice((0, 1, 2, 49, 50, 2**62))),
         Member: lambda chance: Member(chance.choice(orgs), PublicKey(bytes(32))),
         MemberSet: lambda chance: bench.members,
+        **known_rules(),
         schemas.Register: lambda chance: schemas.Register(
             chance.choice(("a", "b", "B")), "", tuple(_column(chance) for _ in range(chance.randrange(1, 4)))
         ),

@@ -31,7 +31,7 @@ from node.engine.training.requests import BulkRequest
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.light import TrustPath
 from node.ledger.offline import Proof
-from node.testing.fuzz import contracts, files, learning, links
+from node.testing.fuzz import contracts, files, learning, links, rules
 from node.testing.fuzz.values import Known, forms
 
 CORPUS = 40
@@ -114,6 +114,7 @@ def _all() -> list[Target]:
         found.append(_built(f"contract-{contract.name}", partial(contracts.build, contract.name), 4))
     found += [_built(f"file-{name}", build, 1, 64) for name, build in files.BUILDERS.items()]
     found += [_built(f"learning-{name}", build, 3, 16) for name, build in learning.BUILDERS.items()]
+    found.append(_built("rule-source", rules.build, 3))
     found += [_built(f"link-{name}", build, 5) for name, build in links.BUILDERS.items()]
     return found
 
