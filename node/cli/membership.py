@@ -95,7 +95,7 @@ def revoke(
     key: Annotated[str, typer.Argument(help="The stolen key as its card shows it; of a TLS key certificate_sha256.")],
     json: Json = False,
 ) -> None:
-    """Vote to revoke a stolen key for ever. A member whose node key it is stops voting until it has another.
+    """Vote to revoke a stolen key for ever. Whose node key it is, is suspended until a card with another is admitted.
 
     Example: lepton --dir north network revoke south 8a6f01c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f5061728394a5b6c7d8e
     """

@@ -82,7 +82,11 @@ class Submitter:
     def _signer(self) -> Signer:
         key = self._key_in_force()
         if key is None:
-            raise SubmissionRefused("not-a-member", f"{self._org} may not sign transactions of this network now.")
+            raise SubmissionRefused(
+                "not-a-member",
+                f"{self._org} may not sign transactions of this network: its members must admit it. If its node key "
+                "was revoked, hand them a new card: lepton keys rotate node --card-out FILE",
+            )
         signer = self._keyring.signer(key)
         if signer is None:
             raise SubmissionRefused(

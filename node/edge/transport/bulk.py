@@ -277,6 +277,9 @@ class BulkSession(Session):
                     self._room.release()
                 await self._stream.write(frame)
 
+    def _busy(self) -> bool:
+        return bool(self._fetches or self._answers)
+
     def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
         self._ended = reason
         for fetch in self._fetches.values():

@@ -8,17 +8,20 @@ from node.edge.transport.credentials import Identity
 ORG_KEY = "lepton-org"
 CHAIN_KEY = "lepton-chain"
 VERSIONS_KEY = "lepton-versions"
+RENEWS_KEY = "lepton-renews"
+"""Present where this link takes the place of one that is well: after a certificate was renewed."""
 
 Metadata = tuple[tuple[str, str], ...]
 
 
-def claim(identity: Identity) -> Metadata:
+def claim(identity: Identity, *, renews: bool = False) -> Metadata:
     """Our own."""
-    return (
+    said: Metadata = (
         (ORG_KEY, identity.org),
         (CHAIN_KEY, identity.chain.hex()),
         (VERSIONS_KEY, str(identity.versions)),
     )
+    return (*said, (RENEWS_KEY, "1")) if renews else said
 
 
 def claimed_values(metadata: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:

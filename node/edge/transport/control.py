@@ -77,6 +77,9 @@ class ControlSession(Session):
         self._queued_bytes -= size
         return bodies
 
+    def _busy(self) -> bool:
+        return bool(self._queue)
+
     def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:
         self._queue.clear()
         return []

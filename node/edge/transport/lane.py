@@ -1,7 +1,7 @@
 """The one stream in use with a peer for one purpose, whoever dialled it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from node.base.ports import LinkError, Members
@@ -20,6 +20,7 @@ class Lane(Generic[S]):
     - A session of another run of the peer's process replaces what was there: that run is gone.
     - Of two that the same side dialled, the newer one stays.
     - Of two that both sides dialled, the one dialled by the lower organisation stays.
+    - A session that renews another takes its place without a gap: the other ends when what is under way has arrived.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Lane(Generic[S]):
         self._up = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
+        self._retired: S | None = None
         self._cut_until = 0.0
         """By the loop's clock."""
 
@@ -83,15 +85,26 @@ class Lane(Generic[S]):
             self._detach(session)
 
     def close(self, reason: LinkError) -> None:
-        """End the current session."""
-        if self.current is not None:
-            self.current.close(reason)
+        """End the current session, and one that retires."""
+        for session in (self.current, self._retired):
+            if session is not None:
+                session.close(reason)
+
+    def hold_against(self, accepted: Sequence[bytes]) -> None:
+        """End sessions that were begun with another certificate of the peer than these."""
+        for session in (self.current, self._retired):
+            if session is not None and session.link.certificate not in accepted:
+                session.close(LinkError(f"the certificate of {self.peer} counts no more"))
 
     def _attach(self, session: S) -> bool:
         old = self.current
         if old is not None:
             if not self._replaces(session.link, old.link):
                 return False
+            if session.link.renews and session.link.instance == old.link.instance:
+                self._retire(old)
+                self.current = session
+                return True
             self._detach(old)
             old.close(LinkError("another link to the same peer took its place"))
         self.current = session
@@ -100,7 +113,15 @@ class Lane(Generic[S]):
         self._on_change(True)
         return True
 
+    def _retire(self, old: S) -> None:
+        if self._retired is not None:
+            self._retired.close(LinkError("another link to the same peer took its place"))
+        self._retired = old
+        old.retire()
+
     def _detach(self, session: S) -> None:
+        if self._retired is session:
+            self._retired = None
         if self.current is not session:
             return
         self.current = None

@@ -70,6 +70,17 @@ FAILED_DIALS_MAX = 5
 LINK_PROVEN_S = 2.0
 """A link that lived this long starts the back-off anew."""
 
+RENEW_FIRST_S = 0.5
+RENEW_MAX_S = 60.0
+"""How soon a link with an older certificate is dialled anew, and how rarely while that fails: a peer's ledger may be
+behind. An old certificate opens links for an hour more."""
+RENEWALS_COUNTED_MAX = 16
+RENEWING_MAX = 4
+"""Links dialled to one peer for a newer certificate that have not ended: one in use, others that retire."""
+RETIRED_LOOK_S = 2.0
+RETIRED_LOOKS_MAX = 30
+"""A replaced link stays open for what is under way, and ends at the second look or later that finds nothing."""
+
 CERTIFICATES_CACHED_MAX = 1_024
 
 KEEPALIVE_INTERVAL_MS = 5_000

@@ -15,7 +15,7 @@ import grpc
 from node.base.ports import LinkError, Members
 from node.base.types import OrgId
 from node.edge.transport.bulk import BulkSession
-from node.edge.transport.claims import CHAIN_KEY, VERSIONS_KEY, claimed_org, claimed_values
+from node.edge.transport.claims import CHAIN_KEY, RENEWS_KEY, VERSIONS_KEY, claimed_org, claimed_values
 from node.edge.transport.control import ControlSession
 from node.edge.transport.credentials import SERVER_OPTIONS, Identity, ServerTrust, to_der
 from node.edge.transport.lane import Lane
@@ -141,6 +141,7 @@ class LinkServer:
             certificate=caller.certificate,
             version=greeting.version,
             software=greeting.software,
+            renews=RENEWS_KEY in claimed_values(context.invocation_metadata()),
         )
         # Looked up only now: while the hellos travelled, the member may have been removed.
         lane = self._find_lane(caller.org, purpose)

@@ -9,6 +9,7 @@ from typing import Any, Never
 from node._proto.link_pb2 import Frame
 from node.base.ports import LinkError
 from node.base.types import OrgId
+from node.edge.transport.limits import RETIRED_LOOK_S, RETIRED_LOOKS_MAX
 from node.edge.transport.report import Purpose
 from node.edge.transport.stream import FrameStream
 from node.edge.transport.wire import Piece
@@ -30,6 +31,10 @@ class Link:
     """Of the protocol, the one that both sides use."""
     software: str
     """The peer's program, in its own words."""
+    own_certificate: bytes | None = None
+    """Ours (DER) that we showed; None on a link that the peer dialled, which knows both."""
+    renews: bool = False
+    """Whether it was dialled to take the place of a link that is well, with a newer certificate."""
 
 
 class Session(ABC):
@@ -39,11 +44,19 @@ class Session(ABC):
         self.link = link
         self._stream = stream
         self._closing: asyncio.Future[LinkError] = asyncio.get_running_loop().create_future()
+        self._retiring: asyncio.TimerHandle | None = None
 
     def close(self, reason: LinkError) -> None:
         """End the session for this reason; the first one counts."""
         if not self._closing.done():
             self._closing.set_result(reason)
+
+    def retire(self, looks: int = RETIRED_LOOKS_MAX) -> None:
+        """A newer link carries what comes; this one ends when what is under way on it has had time to arrive."""
+        if looks == 0 or (self._retiring is not None and not self._busy()):
+            self.close(LinkError("a link with a newer certificate took its place"))
+            return
+        self._retiring = asyncio.get_running_loop().call_later(RETIRED_LOOK_S, self.retire, looks - 1)
 
     async def run(self) -> LinkError:
         """Read and write until the end; why it ended."""
@@ -56,6 +69,8 @@ class Session(ABC):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             reason = self._reason(tasks)
         finally:
+            if self._retiring is not None:
+                self._retiring.cancel()
             await settle([*tasks, *self._release(reason)])
         return reason
 
@@ -82,6 +97,10 @@ class Session(ABC):
     @abstractmethod
     async def _write(self) -> Never:
         """Write what waits, for ever."""
+
+    @abstractmethod
+    def _busy(self) -> bool:
+        """Whether something of ours or of the peer's is under way here."""
 
     @abstractmethod
     def _release(self, reason: LinkError) -> list[asyncio.Task[None]]:

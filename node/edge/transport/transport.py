@@ -140,10 +140,10 @@ class GrpcTransport:
         """The peers with a live control link."""
         return frozenset(org for org, peer in self._peers.items() if peer.control.current is not None)
 
-    def link(self, peer: OrgId) -> Link | None:
-        """The facts of the live control link to the peer."""
-        known = self._peers.get(peer)
-        return None if known is None or known.control.current is None else known.control.current.link
+    def link(self, peer: OrgId, purpose: Purpose = Purpose.CONTROL) -> Link | None:
+        """The facts of the live link to the peer."""
+        lane = self._lane(peer, purpose)
+        return None if lane is None or lane.current is None else lane.current.link
 
     def send(self, peer: OrgId, message: bytes) -> None:
         """Queue one control message; dropped when there is no link. Raises `ValueError` for one that is too long."""
@@ -182,6 +182,8 @@ class GrpcTransport:
             if org not in self._peers:
                 self._peers[org] = self._begin(org)
             self._cut_outdated(org)
+            for dialler in self._peers[org].diallers:
+                dialler.recheck()
 
     async def _bulk_session(self, org: OrgId) -> BulkSession:
         peer = self._peers.get(org)
@@ -229,8 +231,7 @@ class GrpcTransport:
         peer = self._peers[org]
         accepted = self._members.certificates(org)
         for lane in (peer.control, peer.bulk):
-            if lane.current is not None and lane.current.link.certificate not in accepted:
-                lane.close(LinkError(f"the certificate of {org} counts no more"))
+            lane.hold_against(accepted)
 
     def _dialler_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

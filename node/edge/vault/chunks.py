@@ -17,12 +17,14 @@ from node.base.codec import encode
 from node.base.crypto import merkle_root
 from node.base.types import Digest
 
-CHUNK_BYTES = 1 << 20
-"""Plain bytes in one chunk; only the last may have fewer."""
-SEALED_BYTES_MAX = CHUNK_BYTES + 64
+CHUNK_BYTES = (1 << 20) - 64
+"""Plain bytes in one chunk; only the last may have fewer. Sealed it is one piece on a link."""
+SEALED_BYTES_MAX = 1 << 20
 MANIFEST_BYTES_MAX = 64 << 20
 COMPRESSION_LEVEL = 1
 """The fastest: chunks are sealed as fast as a disk writes them."""
+SAMPLE_BYTES = 32 << 10
+"""A chunk is compressed only where its middle gets smaller."""
 
 _PLAIN, _ZSTANDARD = b"\x00", b"\x01"
 _TAG_BYTES = 16
@@ -46,9 +48,7 @@ class ChunkRefused(ValueError):
 
 def seal_chunk(key: AESGCM, place: Place, plain: bytes) -> bytes:
     """Compress if it gets smaller, and encrypt."""
-    packed = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL).compress(plain)
-    body = _ZSTANDARD + packed if len(packed) < len(plain) else _PLAIN + plain
-    return key.encrypt(_nonce(place), body, _bound_to(place))
+    return key.encrypt(_nonce(place), _packed(plain), _bound_to(place))
 
 
 def open_chunk(key: AESGCM, place: Place, sealed: bytes, bytes_max: int = CHUNK_BYTES) -> bytes:
@@ -70,6 +70,16 @@ def chunk_digest(sealed: bytes) -> Digest:
 def chunks_root(digests: list[Digest]) -> Digest:
     """RFC 6962 root over the sealed chunks' digests, the manifest's first: the version's fingerprint on the ledger."""
     return Digest(merkle_root(digests))
+
+
+def _packed(plain: bytes) -> bytes:
+    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+    middle = max(0, (len(plain) - SAMPLE_BYTES) // 2)
+    sample = plain[middle : middle + SAMPLE_BYTES]
+    if len(plain) > len(sample) <= len(compressor.compress(sample)):
+        return _PLAIN + plain
+    packed = compressor.compress(plain)
+    return _ZSTANDARD + packed if len(packed) < len(plain) else _PLAIN + plain
 
 
 def _unpacked(body: bytes, bytes_max: int) -> bytes:

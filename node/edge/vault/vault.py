@@ -5,13 +5,13 @@ what it wrote is swept by the next one, and its key never existed outside its pr
 """
 
 import fcntl
-import hashlib
+import hmac
 import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +109,7 @@ class Vault:
     ) -> Version:
         self._sweep(chunks)
         key, id_ = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(16)
-        writing = _Writing(AESGCM(key), f"{self._org}/{name}", id_, chunks)
+        writing = _Writing(AESGCM(key), self._secret(), f"{self._org}/{name}", id_, chunks)
         try:
             fingerprint = self._write_chunks(source, writing, progress)
             for known in self.records.versions(name):
@@ -197,15 +197,16 @@ class Vault:
 
     def _write_chunks(self, source: Source, writing: "_Writing", progress: Progress) -> bytes:
         """Seal and store all pieces; returns the keyed hash over them."""
-        hasher = hashlib.blake2b(key=self._secret(), digest_size=32)
-        hasher.update(source.kind.encode() + b"\x00")
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="vault") as pool:
-            for index, (piece, last) in enumerate(_with_last(source.pieces(CHUNK_BYTES)), start=1):
-                writing.submit(pool, index, last, piece)
-                hasher.update(piece)
-                progress(len(piece))
-            writing.wait()
-        return hasher.digest()
+            try:
+                for index, (piece, last) in enumerate(_with_last(source.pieces(CHUNK_BYTES)), start=1):
+                    writing.submit(pool, index, last, piece)
+                    progress(len(piece))
+                writing.wait()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return writing.fingerprint(source.kind)
 
     def _secret(self) -> bytes:
         """A random key of this member's own, for knowing its data again; on disk sealed."""
@@ -236,28 +237,45 @@ class Vault:
         return _Opening(AESGCM(key), data, version, ChunkPlace(version.place))
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """One piece, sealed and stored."""
+
+    digest: Digest
+    sealed_bytes: int
+    keyed: bytes
+    """The keyed hash of its plain bytes."""
+
+
 class _Writing:
     """One version on its way into a place."""
 
-    def __init__(self, key: AESGCM, data: str, id_: bytes, chunks: ChunkPlace) -> None:
+    def __init__(self, key: AESGCM, secret: bytes, data: str, id_: bytes, chunks: ChunkPlace) -> None:
+        """`secret` keys the fingerprint."""
         self.data = data
         self.digests: list[Digest] = []
         self.sealed_bytes = 0
         self._key = key
+        self._secret = secret
+        self._pieces = hmac.new(secret, digestmod="sha256")
         self._id = id_
         self._chunks = chunks
-        self._under_way: deque[Future[tuple[Digest, int]]] = deque()
+        self._under_way: deque[Future[_Stored]] = deque()
 
     def submit(self, pool: ThreadPoolExecutor, index: int, last: bool, piece: bytes) -> None:
         """Seal and store on a thread; waits while too many are under way."""
         while len(self._under_way) >= UNDER_WAY_MAX:
             self._collect()
-        self._under_way.append(pool.submit(self._store, index, last, piece))
+        self._under_way.append(pool.submit(self._keep, index, last, piece))
 
     def wait(self) -> None:
         """Until all that was submitted is stored."""
         while self._under_way:
             self._collect()
+
+    def fingerprint(self, kind: str) -> bytes:
+        """A keyed hash of all that was stored, over the keyed hashes of the pieces."""
+        return hmac.new(self._secret, kind.encode() + b"\x00" + self._pieces.digest(), "sha256").digest()
 
     def finish(self, files: tuple[SourceFile, ...]) -> None:
         """Store the list of files as chunk 0, all else being stored, and wait for the disk."""
@@ -272,13 +290,20 @@ class _Writing:
         self._chunks.settle(self.digests)
 
     def undo(self) -> None:
-        """Delete what was stored: it belongs to no version."""
+        """Delete what was stored, as far as the place lets: it belongs to no version."""
         for future in self._under_way:
             if future.cancel() or future.exception() is not None:
                 continue
-            self.digests.append(future.result()[0])
-        for digest in self.digests:
-            self._chunks.delete(digest)
+            self.digests.append(future.result().digest)
+        # The place may be what failed; its own error says more than another one here.
+        with suppress(OSError):
+            for digest in self.digests:
+                self._chunks.delete(digest)
+
+    def _keep(self, index: int, last: bool, piece: bytes) -> "_Stored":
+        digest, size = self._store(index, last, piece)
+        # Here and not in the reader's thread: it costs as much as the rest.
+        return _Stored(digest, size, hmac.new(self._secret, piece, "sha256").digest())
 
     def _store(self, index: int, last: bool, piece: bytes) -> tuple[Digest, int]:
         sealed = seal_chunk(self._key, Place(self.data, self._id, index, last), piece)
@@ -287,9 +312,10 @@ class _Writing:
         return digest, len(sealed)
 
     def _collect(self) -> None:
-        digest, size = self._under_way.popleft().result()
-        self.digests.append(digest)
-        self.sealed_bytes += size
+        stored = self._under_way.popleft().result()
+        self.digests.append(stored.digest)
+        self.sealed_bytes += stored.sealed_bytes
+        self._pieces.update(stored.keyed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,14 @@
 """TLS keys that are renewed, stolen or long unknown, over real sockets and real TLS: nobody restarts."""
 
+import asyncio
+from itertools import count
+
+import pytest
+
 from node.base.types import OrgId
 from node.edge.storage.identity import make_tls_secret
 from node.edge.transport import TlsKey
+from node.edge.transport.report import Purpose
 
 A, B, C = (OrgId(name) for name in "abc")
 
@@ -44,12 +50,42 @@ async def test_a_renewal_leaves_open_links_alone_and_new_ones_use_the_new_key(pa
     assert c.transport.link(B).certificate == new.certificate
 
 
-async def test_a_link_made_with_the_old_key_is_cut_when_its_overlap_ends_and_made_again(parties):
-    a, b = await parties.network("a", "b")
-    new, old = renew(b)
-    tell((a, b), B, new, old)
+async def number_messages(sender, receiver) -> None:
+    """Send without end, each message when the one before has arrived: one that is lost is the last."""
+    for number in count():
+        sender.transport.send(receiver.org, str(number).encode())
+        await receiver.heard.until(lambda number=number: len(receiver.heard.messages) > number)
 
-    tell((a, b), B, new)
+
+@pytest.mark.parametrize("renewing", ["the dialler", "the dialled"])
+async def test_links_are_dialled_anew_with_a_newer_certificate_and_only_then_the_old_ones_end(parties, renewing):
+    a, b = await parties.network("a", "b")
+    one, other = (a, b) if a.transport.link(B).dialled == (renewing == "the dialler") else (b, a)
+    numbered = asyncio.create_task(number_messages(a, b))
+    new, old = renew(one)
+
+    def is_new(purpose: Purpose) -> bool:
+        link = other.transport.link(one.org, purpose)
+        return link is not None and link.certificate == new.certificate
+
+    tell((a, b), one.org, new, old)
+    await b.heard.until(lambda: all(map(is_new, Purpose)))
+    await b.heard.until(lambda: a.transport.health().calls == b.transport.health().calls == 2)
+    tell((a, b), one.org, new)
+    sent = len(b.heard.messages)
+    await b.heard.until(lambda: len(b.heard.messages) > sent)
+    numbered.cancel()
+
+    assert [int(message) for _, message in b.heard.messages] == list(range(len(b.heard.messages)))
+    assert a.heard.links == [(B, True)]
+    assert b.heard.links == [(A, True)]
+
+
+async def test_a_link_of_a_member_whose_ledger_is_behind_is_cut_when_the_overlap_ends_and_made_again(parties):
+    a, b = await parties.network("a", "b")
+    new, _old = renew(b)
+    tell((a,), B, new)
+
     await a.heard.until(lambda: (B, False) in a.heard.links)
     await a.linked(b)
     await b.linked(a)
