@@ -14,9 +14,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.settings import Folder, read_settings
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, is_org_id
+from node.base.types import Digest, OrgId, is_data_name, is_org_id
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
-from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize, is_data_name
+from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize
 
 if TYPE_CHECKING:
     from node.edge.vault import Source, Vault, Version

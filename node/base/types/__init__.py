@@ -2,7 +2,7 @@
 
 `names` who and what; `identity` cards, genesis, member sets; `ledger` transactions, blocks, receipts;
 `agreement` votes and certificates; `statements` one signed word of a member, as evidence; `messages` what members
-send each other.
+send each other; `envelopes` the key of a data set's version, sealed to who may have it.
 """
 
 from node.base.types.agreement import (
@@ -15,6 +15,18 @@ from node.base.types.agreement import (
     proposal_signing_bytes,
     round_change_signing_bytes,
     vote_signing_bytes,
+)
+from node.base.types.envelopes import (
+    DIGESTS_MAX,
+    ENVELOPE_BYTES_MAX,
+    Binding,
+    Envelope,
+    EnvelopeRefused,
+    VersionKey,
+    envelope_digest,
+    open_version_key,
+    read_envelope,
+    seal_version_key,
 )
 from node.base.types.identity import (
     TLS_DOMAIN,
@@ -69,12 +81,16 @@ from node.base.types.names import (
     OrgId,
     PublicKey,
     Signature,
+    data_owner,
+    is_data_name,
     is_org_id,
 )
 from node.base.types.proposals import CertifiedBlock, CertifiedHeader, PreparedBlock, Proposal
 from node.base.types.statements import Statement, statement_of, statement_signing_bytes
 
 __all__ = [
+    "DIGESTS_MAX",
+    "ENVELOPE_BYTES_MAX",
     "FIRST_HEIGHT",
     "GENESIS_HEIGHT",
     "HEADER_VERSION",
@@ -82,6 +98,7 @@ __all__ = [
     "TLS_DOMAIN",
     "TRANSACTION_BYTES_MAX",
     "ZERO_DIGEST",
+    "Binding",
     "Block",
     "BlocksRequest",
     "BlocksResponse",
@@ -94,6 +111,8 @@ __all__ = [
     "CertifiedHeader",
     "CertifiedTip",
     "Digest",
+    "Envelope",
+    "EnvelopeRefused",
     "Event",
     "Genesis",
     "GenesisBody",
@@ -119,20 +138,27 @@ __all__ = [
     "Transaction",
     "TransactionBody",
     "Transactions",
+    "VersionKey",
     "Vote",
     "VoteKind",
     "card_signing_bytes",
     "certificate_digest",
     "chain_id",
+    "data_owner",
     "endorsement_signing_bytes",
+    "envelope_digest",
     "genesis_signing_bytes",
     "header_digest",
+    "is_data_name",
     "is_org_id",
     "member_set_digest",
+    "open_version_key",
     "parameters_digest",
     "proposal_signing_bytes",
+    "read_envelope",
     "receipts_root",
     "round_change_signing_bytes",
+    "seal_version_key",
     "statement_of",
     "statement_signing_bytes",
     "transaction_signing_bytes",

@@ -25,11 +25,24 @@ ZERO_DIGEST = Digest(bytes(32))
 GENESIS_HEIGHT = Height(0)
 
 _ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+# [0-9] and not \d: the latter's meaning follows Python's version of Unicode.
+_DATA_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 
 
 def is_org_id(text: str) -> bool:
     """Whether `text` can be an organisation's name."""
     return _ORG_ID.match(text) is not None
+
+
+def is_data_name(text: str) -> bool:
+    """Whether `text` can be a data set's name, without the owner."""
+    return _DATA_NAME.match(text) is not None
+
+
+def data_owner(data: str) -> OrgId | None:
+    """The owner of a data set called `owner/name`; None where `data` is not of this form."""
+    owner, slash, name = data.partition("/")
+    return OrgId(owner) if slash and is_org_id(owner) and is_data_name(name) else None
 
 
 register_size(Digest, 32)

@@ -10,7 +10,7 @@ time instead of a clock, and iteration in the order of keys.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from node.base.codec import decode, encode
 from node.base.ports import Verifier
@@ -36,6 +36,13 @@ class Rejected(Exception):
         super().__init__(f"{code}: {reason}")
         self.code = code
         self.reason = reason
+
+
+class Refusal(NamedTuple):
+    """Why something is not so: what a `Rejected` would carry, for whoever only asks."""
+
+    code: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +236,21 @@ class Context(WritableView):
     def emit(self, name: str, body: bytes = b"") -> None:
         """Add an event to the receipt."""
         self._events.append(Event(self._contract, name, body))
+
+
+def is_text(text: str, characters_max: int, *, lines: bool = False) -> bool:
+    """Whether a person can read the text safely: no control characters, nothing that turns the writing's direction.
+
+    The ranges are listed, because what Python calls printable follows its version of Unicode. `lines` allows line
+    breaks.
+    """
+    return len(text) <= characters_max and not any(
+        any(low <= ord(character) <= high for low, high in _UNSAFE) and not (lines and character == "\n")
+        for character in text
+    )
+
+
+_UNSAFE = ((0x00, 0x1F), (0x7F, 0x9F), (0x2028, 0x202E), (0x2066, 0x2069))
 
 
 def view(reader: Readable, contract: str) -> View:

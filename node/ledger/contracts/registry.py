@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from node.ledger.contracts.access import ACCESS
+from node.ledger.contracts.agreements import AGREEMENTS
 from node.ledger.contracts.contract import Contract
 from node.ledger.contracts.evidence import EVIDENCE
 from node.ledger.contracts.membership import MEMBERSHIP
@@ -11,5 +13,6 @@ from node.ledger.contracts.sharing import SHARING
 from node.ledger.contracts.training import TRAINING
 
 CONTRACTS: Mapping[str, Contract] = {
-    contract.name: contract for contract in (EVIDENCE, MEMBERSHIP, RULES, SCHEMAS, SHARING, TRAINING)
+    contract.name: contract
+    for contract in (ACCESS, AGREEMENTS, EVIDENCE, MEMBERSHIP, RULES, SCHEMAS, SHARING, TRAINING)
 }

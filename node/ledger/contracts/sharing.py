@@ -12,6 +12,7 @@ key                                            value
 ``data/<owner>/<name>``                        `DataSet`: the newest version
 ``version/<owner>/<name>/<number>``            `DataSet`: the versions before it
 ``grant/<owner>/<name>/<recipient>``           `Grant`: in force or withdrawn
+``authorization/<transaction>``                `Authorize`: what this transaction, in hex, gave
 ``share/<owner>/<name>/<recipient>/<digest>``  `Share`: handed over under this commitment, in hex
 =============================================  =================================================
 
@@ -19,20 +20,15 @@ Refusals: bad-name, bad-description, unknown-schema, already-registered, unknown
 own-data, already-authorized, not-authorized, revoked, already-shared.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from node.base.codec import decode, encode
-from node.base.types import Digest, OrgId
+from node.base.types import Digest, OrgId, is_data_name
 from node.ledger.contracts import schemas
 from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View
 
 NAME = "sharing"
-
-# [0-9] and not \d: the latter's meaning follows Python's version of Unicode.
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
-
 
 KINDS = frozenset({"csv", "parquet", "jsonl", "npz", "images"})
 WORDS_MAX = 500
@@ -121,6 +117,8 @@ class Grant:
 
     in_force: bool
     since_ms: int
+    transaction: Digest
+    """Of the `authorize` or `unauthorize` that made it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +127,6 @@ class Share:
 
     transaction: Digest
     time_ms: int
-
-
-def is_data_name(text: str) -> bool:
-    """Whether `text` can be a data set's name, without the owner."""
-    return _NAME.match(text) is not None
 
 
 def data_set(sharing: View, data: str) -> DataSet | None:
@@ -147,6 +140,28 @@ def versions(sharing: View, data: str) -> Iterator[DataSet]:
         yield decode(DataSet, value)
     if (newest := data_set(sharing, data)) is not None:
         yield newest
+
+
+def version(sharing: View, data: str, number: int) -> DataSet | None:
+    """One version of the data set called `owner/name`."""
+    newest = data_set(sharing, data)
+    if newest is None or newest.number == number:
+        return newest
+    return sharing.load(DataSet, f"version/{data}/{number:08}") if 0 < number < newest.number else None
+
+
+def authorization(sharing: View, transaction: Digest) -> Authorize | None:
+    """What the `authorize` with this id gave; `is_authorization_in_force` says whether it still holds."""
+    return sharing.load(Authorize, f"authorization/{transaction.hex()}")
+
+
+def is_authorization_in_force(sharing: View, transaction: Digest) -> bool:
+    """Whether what the `authorize` with this id gave has not been taken back, nor given anew by another."""
+    given = authorization(sharing, transaction)
+    if given is None:
+        return False
+    grant = sharing.load(Grant, f"grant/{given.data}/{given.recipient}")
+    return grant is not None and grant.in_force and grant.transaction == transaction
 
 
 def may_receive(sharing: View, data: str, recipient: OrgId) -> bool:
@@ -200,14 +215,15 @@ def _authorize(context: Context, call: Authorize) -> None:
         raise Rejected("own-data", "The owner needs no authorisation.")
     if may_receive(context, call.data, call.recipient):
         raise Rejected("already-authorized", "The recipient is authorised already.")
-    context.store(f"grant/{call.data}/{call.recipient}", Grant(True, context.time_ms))
+    context.store(f"grant/{call.data}/{call.recipient}", Grant(True, context.time_ms, context.transaction))
+    context.store(f"authorization/{context.transaction.hex()}", call)
     context.emit("authorized", encode(call))
 
 
 def _unauthorize(context: Context, call: Unauthorize) -> None:
     _own_data_set(context, call.data)
     _require_grant(context, call.data, call.recipient)
-    context.store(f"grant/{call.data}/{call.recipient}", Grant(False, context.time_ms))
+    context.store(f"grant/{call.data}/{call.recipient}", Grant(False, context.time_ms, context.transaction))
     context.emit("unauthorized", encode(call))
 
 

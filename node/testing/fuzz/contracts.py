@@ -21,10 +21,12 @@ from node.base.types import (
 )
 from node.ledger.apply import run_transaction
 from node.ledger.contracts import schemas
+from node.ledger.contracts.access import ACCESS, Ask, Grant
+from node.ledger.contracts.agreements import AGREEMENTS, Operation, Sign, Terms
 from node.ledger.contracts.contract import Budget, Frame
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.contracts.rules import Deploy, Otherwise, Outcome, RuleSet
-from node.ledger.contracts.sharing import Register
+from node.ledger.contracts.sharing import SHARING, Register
 from node.ledger.contracts.training import Approve, JobTerms
 from node.ledger.overlay import Overlay
 from node.testing.contract_bench import CHAIN, ContractBench
@@ -34,6 +36,7 @@ from node.testing.signing import verify_hash
 from node.testing.society import Society
 
 ORGS = ("ada", "bob", "cid", "dot")
+_TEXTS = ("", "a", "ada", "ada/x", "bob/x", "ä€😀", "x" * 200, "\0")
 _FORMS = 12
 """Drawn payloads of each method."""
 
@@ -97,6 +100,8 @@ def _bench(name: str) -> tuple[ContractBench, StateReader, list[Digest]]:
         for org in ORGS:
             bench.call(org, "deploy", Deploy(RuleSet("a", ("x",), (), (), allowed)))
     jobs = [Digest(bytes(32))]
+    if name in ("agreements", "access"):
+        return bench, bench.state, [*jobs, *_requested(bench)]
     if name == "training":
         for number in range(3):
             job, _ = bench.call("ada", "propose", JobTerms(f"job{number}", tuple(map(OrgId, ORGS)), 2, 1, b"{}"))
@@ -104,6 +109,22 @@ def _bench(name: str) -> tuple[ContractBench, StateReader, list[Digest]]:
                 bench.call(org, "approve", Approve(job, Digest(bytes(32)), 10))
             jobs.append(job)
     return bench, bench.state, jobs
+
+
+def _requested(bench: ContractBench) -> list[Digest]:
+    """An agreement of two, requests under it and without it, granted and not; returns all their ids."""
+    parties = (OrgId("ada"), OrgId("bob"))
+    bench.call("ada", "register", Register("x", Digest(bytes(32))), contract=SHARING)
+    terms = Terms("t", parties, ("ada/x",), ("a",), (Operation.TRAIN,), 1 << 40, "")
+    agreement, _ = bench.call("ada", "draft", terms, contract=AGREEMENTS)
+    bench.call("bob", "sign", Sign(agreement), contract=AGREEMENTS)
+    ids = [agreement]
+    for org, under in (("bob", agreement), ("cid", None), ("dot", None)):
+        request, _ = bench.call(org, "request", Ask("ada/x", "a", Operation.TRAIN, under, ""), contract=ACCESS)
+        ids.append(request)
+    bench.call("ada", "grant", Grant(ids[1]), contract=ACCESS)
+    bench.call("ada", "grant", Grant(ids[2]), contract=ACCESS)
+    return ids
 
 
 def _known(bench: ContractBench, ids: list[Digest]) -> Known:
@@ -120,6 +141,7 @@ def _known(bench: ContractBench, ids: list[Digest]) -> Known:
         schemas.Register: lambda chance: schemas.Register(
             chance.choice(("a", "b", "B")), "", tuple(_column(chance) for _ in range(chance.randrange(1, 4)))
         ),
+        str: lambda chance: chance.choice(_TEXTS),
     }
 
 

@@ -18,6 +18,7 @@ from node.base.types import (
     Certificate,
     CertifiedBlock,
     Digest,
+    Envelope,
     Genesis,
     Height,
     OrgId,
@@ -26,6 +27,7 @@ from node.base.types import (
     Receipt,
     Signature,
     Transaction,
+    VersionKey,
 )
 from node.engine.training.requests import BulkRequest
 from node.ledger.contracts.registry import CONTRACTS
@@ -105,7 +107,18 @@ def _all() -> list[Target]:
     proof: Any = Proof
     found = [_codec(f"message-{kind.__name__}", message, kind) for kind in get_args(message)]
     found += [_codec(f"bulk-{kind.__name__}", request, kind) for kind in get_args(request)]
-    for kind in (Transaction, Block, Certificate, CertifiedBlock, Receipt, Card, Genesis, TrustPath):
+    for kind in (
+        Transaction,
+        Block,
+        Certificate,
+        CertifiedBlock,
+        Receipt,
+        Card,
+        Genesis,
+        TrustPath,
+        Envelope,
+        VersionKey,
+    ):
         found.append(_codec(kind.__name__.lower(), kind))
     found += [_codec(f"proof-{kind.__name__}", proof, kind) for kind in get_args(proof)]
     for contract in CONTRACTS.values():

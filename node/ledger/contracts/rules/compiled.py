@@ -9,10 +9,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 from node.base.expressions import Condition, ExpressionError, Fell, Hit, Ladder, Language, Missed, Number, Reason
-from node.base.types import Digest
+from node.base.types import Digest, is_data_name
 from node.ledger.contracts.rules.facts import VARIABLES, Facts, values_of
 from node.ledger.contracts.rules.types import Decision, Outcome, RuleSet
-from node.ledger.contracts.sharing import is_data_name
 
 LINES_MAX = 64
 DATES_MAX = 16

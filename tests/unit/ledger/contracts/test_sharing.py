@@ -15,7 +15,10 @@ from node.ledger.contracts.sharing import (
     Share,
     ShareData,
     Unauthorize,
+    authorization,
+    is_authorization_in_force,
     may_receive,
+    version,
 )
 from node.testing.contract_bench import ContractBench
 
@@ -71,8 +74,10 @@ def test_bad_names(name: str) -> None:
 
 def test_authorize() -> None:
     made = bench()
-    _, events = made.call(*AUTHORIZED)
-    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(True, made.time_ms)
+    id_, events = made.call(*AUTHORIZED)
+    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(True, made.time_ms, id_)
+    assert authorization(made.view, id_) == Authorize(DATA, BOB)
+    assert is_authorization_in_force(made.view, id_)
     assert [event.name for event in events] == ["authorized"]
     assert may_receive(made.view, DATA, BOB)
     assert not may_receive(made.view, DATA, CID)
@@ -98,10 +103,27 @@ def test_whom_not_to_authorize() -> None:
 
 def test_unauthorize() -> None:
     made = bench(AUTHORIZED)
-    _, events = made.call(*WITHDRAWN)
-    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(False, made.time_ms)
+    id_, events = made.call(*WITHDRAWN)
+    assert made.view.load(Grant, "grant/ada/patients/bob") == Grant(False, made.time_ms, id_)
     assert [event.name for event in events] == ["unauthorized"]
     assert not may_receive(made.view, DATA, BOB)
+
+
+def test_an_authorization_given_anew_is_another_one() -> None:
+    made = bench()
+    first, _ = made.call(*AUTHORIZED)
+    made.call(*WITHDRAWN)
+    assert not is_authorization_in_force(made.view, first)
+    second, _ = made.call(*AUTHORIZED)
+    assert [is_authorization_in_force(made.view, id_) for id_ in (first, second)] == [False, True]
+    assert authorization(made.view, Digest(bytes(32))) is None
+
+
+def test_versions_by_number() -> None:
+    made = bench(("ada", "register", Register("patients", SECOND)))
+    found = [version(made.view, DATA, number) for number in (-1, 0, 1, 2, 3)]
+    assert [one and one.commitment for one in found] == [None, None, FIRST, SECOND, None]
+    assert version(made.view, "ada/nothing", 1) is None
 
 
 def test_only_the_owner_withdraws_what_was_given() -> None:
