@@ -10,9 +10,10 @@ import node
 from node.api import OperatorError
 from node.app.jobfile import JobFileError
 from node.app.prooffile import ProofFileError
+from node.app.schemafile import SchemaFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import care, chain, data, job, keys, member, model, network, proof
+from node.cli import care, chain, data, job, keys, member, model, network, proof, schema, table
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -67,7 +68,9 @@ lepton.add_typer(keys.commands, name="keys")
 lepton.add_typer(chain.commands, name="chain")
 proof.add_to(lepton)
 lepton.add_typer(job.commands, name="job")
+table.add_to(data.commands)
 lepton.add_typer(data.commands, name="data")
+lepton.add_typer(schema.commands, name="schema")
 lepton.add_typer(model.commands, name="model")
 
 KNOWN_ERRORS = (
@@ -77,6 +80,7 @@ KNOWN_ERRORS = (
     LearnerError,
     LedgerError,
     OperatorError,
+    SchemaFileError,
     SettingsError,
     ProofFileError,
     OSError,

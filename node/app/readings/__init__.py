@@ -10,6 +10,7 @@ from typing import Any
 
 from node.api import OperatorRefusal
 from node.app.readings.membership import read_membership
+from node.app.readings.schemas import read_schema, read_schemas
 from node.app.readings.sharing import read_sharing
 from node.base.ports import StateReader
 
@@ -18,6 +19,8 @@ Reading = Callable[..., Any]
 
 READINGS: Mapping[str, Reading] = {
     "membership": read_membership,
+    "schema": read_schema,
+    "schemas": read_schemas,
     "sharing": read_sharing,
 }
 

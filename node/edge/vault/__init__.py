@@ -1,7 +1,7 @@
 """Data sets at rest: what an organisation adds is encrypted before it is anywhere.
 
 `sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie; `records` what is kept beside
-them; `vault` the whole. What the network learns of a data set is the ledger's matter.
+them; `reading` a file in place; `vault` the whole. What the network learns of a data set is the ledger's matter.
 """
 
 from node.edge.vault.errors import AlreadyKept, NotKept, SourceRefused, VaultError, VersionDamaged

@@ -6,6 +6,7 @@ what it wrote is swept by the next one, and its key never existed outside its pr
 
 import fcntl
 import hmac
+import io
 import json
 import secrets
 from collections import deque
@@ -14,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -33,6 +35,7 @@ from node.edge.vault.chunks import (
 )
 from node.edge.vault.errors import AlreadyKept, VaultError, VersionDamaged
 from node.edge.vault.places import ChunkPlace
+from node.edge.vault.reading import ChunkReader
 from node.edge.vault.records import Records, Version, WriteFile
 from node.edge.vault.sources import Source, SourceFile
 
@@ -160,6 +163,18 @@ class Vault:
     def files(self, version: Version) -> tuple[SourceFile, ...]:
         """What the version holds. Raises `VersionDamaged`."""
         return self._opening(version).files()
+
+    def open(self, version: Version) -> BinaryIO:
+        """The version's one file as a seekable reader, chunk by chunk. Raises `VersionDamaged`, also while it is read.
+
+        Raises `VaultError` for a version of several files.
+        """
+        opening = self._opening(version)
+        files = opening.files()
+        if len(files) != 1:
+            raise VaultError(f"{version.name} is {len(files)} files: only a data set of one file can be read in place")
+        reader = ChunkReader(lambda index: opening.chunk(index + 1), CHUNK_BYTES, files[0].size_bytes)
+        return io.BufferedReader(reader, CHUNK_BYTES)
 
     def extract(self, version: Version, folder: Path, progress: Progress = lambda count: None) -> list[Path]:
         """Write the version's files in the clear below `folder`; returns them. Raises `VersionDamaged`, `OSError`."""

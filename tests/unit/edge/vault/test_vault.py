@@ -238,3 +238,18 @@ def test_a_manifest_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_is_read_in_place_also_from_its_end(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    table = pyarrow.table({"n": np.random.default_rng(1).integers(0, 2**62, 400_000)})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=50_000)
+    version = vault.add(open_source(tmp_path / "t.parquet"), "t", **WORDS)
+    assert len(version.digests) > 3
+    with vault.open(version) as file:
+        assert parquet.read_table(file).equals(table)
+        file.seek(CHUNK_BYTES - 3)
+        assert file.read(6) == (tmp_path / "t.parquet").read_bytes()[CHUNK_BYTES - 3 :][:6]
+    chunk_files(vault)[0].write_bytes(b"changed")
+    with pytest.raises(VersionDamaged), vault.open(version) as file:
+        file.read()

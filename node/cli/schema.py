@@ -1,0 +1,130 @@
+"""`lepton schema`: new, register, list, show."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from node.base.codec import encode
+from node.base.types import is_org_id
+from node.cli.common import CommandError, Json, ask, console, print_json, print_table, submit
+
+if TYPE_CHECKING:
+    from node.ledger.contracts.schemas import SchemaColumn
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    help="Say on the ledger what the columns of data sets are: types, units, ranges, categories, meaning. A version "
+    "never changes; all members see it for ever. Then: lepton data check, lepton data convert.",
+)
+
+
+@commands.command()
+def new(
+    table: Annotated[Path, typer.Argument(help="A CSV, Parquet or JSON lines file with rows as they should be.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The draft to write.")] = Path("schema.toml"),
+    name: Annotated[str | None, typer.Option(help="The schema's name (default: the file's).")] = None,
+) -> None:
+    """Draft a schema from the rows of a file, for you to edit. Nothing is published.
+
+    Example: lepton schema new rows.csv --out heart.toml --name heart
+    """
+    from node.app.schemafile import draft_text
+    from node.cli.table import progress, table_errors
+    from node.edge.tables import draft_columns, file_source, open_rows
+
+    if out.exists():
+        raise CommandError(f"{out} exists already and is not overwritten: name another file with --out")
+    with table_errors(), progress(table.stat().st_size, "reading", quiet=False) as reached:
+        columns = draft_columns(open_rows(file_source(table)), reached)
+    out.write_text(draft_text(table.name, columns, name or table.stem.lower()))
+    print_table(
+        f"{out}, a draft",
+        ["column", "type", "missing", "categories"],
+        [(column.name, column.type, column.missing or "", len(column.categories) or "") for column in columns],
+    )
+    console.print(f"Edit {out}: units, meanings, ranges. Then: lepton schema register {out}", soft_wrap=True)
+
+
+@commands.command()
+def register(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The schema file (TOML).")],
+    yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
+    json: Json = False,
+) -> None:
+    """Put a schema on the ledger; a name of yours again makes its next version. All members see all of it for ever.
+
+    Example: lepton --dir cleveland schema register heart.toml
+    """
+    from node.app.schemafile import read_schema_file
+
+    schema = read_schema_file(file)
+    if not yes:
+        if not json:
+            _show("what every member will see, for ever", schema.name, schema.about, schema.columns)
+        if not console.is_terminal:
+            raise CommandError("nothing was published: say --yes where nobody can be asked")
+        if not typer.confirm("Publish this schema for all members, for ever?"):
+            raise CommandError("nothing was published")
+    submit(context.obj, "schemas", "register", encode(schema), as_json=json)
+
+
+@commands.command(name="list")
+def list_schemas(
+    context: typer.Context,
+    owner: Annotated[str | None, typer.Option(help="Only this organisation's.")] = None,
+    json: Json = False,
+) -> None:
+    """All schemas of the network, every version.
+
+    Example: lepton --dir cleveland schema list
+    """
+    if owner is not None and not is_org_id(owner):
+        raise CommandError(f"{owner!r} is no organisation's name")
+    found = ask(context.obj, lambda client: client.read("schemas", owner=owner))
+    if json:
+        print_json(found)
+        return
+    print_table(
+        "schemas",
+        ["schema", "columns", "about"],
+        [(schema["schema"], schema["columns"], schema["about"]) for schema in found],
+    )
+
+
+@commands.command()
+def show(
+    context: typer.Context,
+    schema: Annotated[str, typer.Argument(help="owner/name for the newest version, or owner/name/number.")],
+    json: Json = False,
+) -> None:
+    """One schema with its columns.
+
+    Example: lepton --dir cleveland schema show cleveland/heart
+    """
+    from node.ledger.contracts.schemas import SchemaColumn
+
+    found = ask(context.obj, lambda client: client.read("schema", schema=schema))
+    if json:
+        print_json(found)
+        return
+    columns = tuple(
+        SchemaColumn(**{**column, "categories": tuple(column["categories"])}) for column in found["columns"]
+    )
+    _show(found["schema"], found["schema"], found["about"], columns)
+
+
+def _show(title: str, name: str, about: str, columns: "tuple[SchemaColumn, ...]") -> None:
+    print_table(title, ["", ""], [("name", name), ("about", about)])
+    print_table(
+        "columns", ["name", "type", "unit", "allowed", "must be", "meaning"], [_column(column) for column in columns]
+    )
+
+
+def _column(column: "SchemaColumn") -> tuple[Any, ...]:
+    from node.edge.tables import range_words
+
+    allowed = [words for words in (range_words(column), ", ".join(column.categories)) if words]
+    must = ("there" if column.required else "") + ("" if column.nullable else ", never missing")
+    return (column.name, column.type, column.unit, "; ".join(allowed), must.removeprefix(", "), column.meaning)
