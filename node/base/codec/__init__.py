@@ -21,6 +21,7 @@ re-serialised differently. Decoding is bounded by the input: counts are held aga
 are left, and nothing is read past the end.
 """
 
-from node.base.codec.layout import DecodeError, decode, encode, keeps_bytes, register_check, register_size
+from node.base.codec.hints import DecodeError, keeps_bytes, register_check, register_size
+from node.base.codec.layout import decode, encode
 
 __all__ = ["DecodeError", "decode", "encode", "keeps_bytes", "register_check", "register_size"]

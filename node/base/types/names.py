@@ -1,6 +1,7 @@
 """Names of organisations, digests, heights, and moments."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple, NewType
 
 from node.base.codec import register_check, register_size
@@ -27,8 +28,11 @@ GENESIS_HEIGHT = Height(0)
 _ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 # [0-9] and not \d: the latter's meaning follows Python's version of Unicode.
 _DATA_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
+_JUDGED_MAX = 1_024
+"""Names whose judgement is kept: the same few stand in every message."""
 
 
+@lru_cache(maxsize=_JUDGED_MAX)
 def is_org_id(text: str) -> bool:
     """Whether `text` can be an organisation's name."""
     return _ORG_ID.match(text) is not None
