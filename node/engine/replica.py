@@ -5,7 +5,7 @@ the edge. The same class runs in the daemon, in N-member tests and in the simula
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
@@ -39,6 +39,7 @@ from node.base.types import (
     Transaction,
     Transactions,
     Vote,
+    earliest,
     transaction_signing_bytes,
 )
 from node.core import consensus, gossip, mempool
@@ -129,11 +130,16 @@ class Replica:
         silence: Silence | None,
         nonce: Digest,
         halt_at: Height | None = None,
+        read: Callable[[Any, bytes], Any] = decode,
     ) -> None:
-        """`vote_log` and `silence` are what the vote log holds, None for a missing one; `nonce` is this start's own."""
+        """`vote_log` and `silence` are what the vote log holds, None for a missing one; `nonce` is this start's own.
+
+        `read` is `decode`, or what gives the same: in one process, members may share what one of them has read.
+        """
         self._org = org
         self._state = RememberedState(state)
         self._chain = chain
+        self._read = read
         self._vote_log: tuple[consensus.ConsensusMessage, ...] = tuple(decode(_MESSAGE, entry) for entry in vote_log)
         if silence is not None and self._vote_log:
             # The chain may be behind the log, repaired or put back: up to there other things may have been signed.
@@ -264,9 +270,14 @@ class Replica:
         """When a `Tick` is due, in `mono_ms`."""
         heartbeat = None if self._work_told or self.is_halted else self._heartbeat_at_ms
         held = None if self._held is None else self._listen_until_ms
-        parts = (self._consensus, self._gossip, self._mempool, self._restraint, self._reports)
-        moments = (heartbeat, held, *(part.wake_at for part in parts))
-        return min((moment for moment in moments if moment is not None), default=None)
+        of_parts = earliest(
+            self._consensus.wake_at,
+            self._gossip.wake_at,
+            self._mempool.wake_at,
+            self._restraint.wake_at,
+            self._reports.wake_at,
+        )
+        return earliest(heartbeat, held, of_parts)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what must happen, in this order. After `CommitBlock` only `Committed` may follow."""
@@ -434,7 +445,7 @@ class Replica:
 
     def _receive(self, peer: OrgId, data: bytes) -> None:
         try:
-            message: PeerMessage = decode(_MESSAGE, data)
+            message: PeerMessage = self._read(_MESSAGE, data)
         except DecodeError as error:
             self._effects.append(PeerFault(peer, f"sent bytes that are no message: {error}"))
             return
@@ -470,7 +481,7 @@ class Replica:
             if self._mempool.holds(form):
                 continue
             try:
-                transaction = decode(Transaction, form)
+                transaction = self._read(Transaction, form)
             except DecodeError as error:
                 self._effects.append(PeerFault(peer, f"sent bytes that are no transaction: {error}"))
                 return

@@ -14,6 +14,7 @@ key                           value
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from node.base.codec import decode
 from node.base.types import NONCE_WINDOW, Digest, Height, MemberSet, OrgId, Parameters
@@ -28,6 +29,9 @@ SET_PREFIX = b"sys/set/"
 
 ROOTS_MAX = 16
 """A candidate that is further behind is not ready."""
+
+SETS_READ_MAX = 16
+"""Member sets that are kept by the bytes that they were read from."""
 
 _MASK = (1 << NONCE_WINDOW) - 1
 
@@ -120,7 +124,13 @@ def head(reader: Readable) -> Head:
 
 def quorums(reader: Readable) -> Quorums:
     """Who signed the last block and who signs the next."""
-    return decode(Quorums, _required(reader, MEMBERS_KEY))
+    return _quorums(_required(reader, MEMBERS_KEY))
+
+
+@lru_cache(maxsize=SETS_READ_MAX)
+def _quorums(stored: bytes) -> Quorums:
+    # Asked for several times in a block and seldom changed; large in a large network.
+    return decode(Quorums, stored)
 
 
 def recent_roots(reader: Readable) -> RecentRoots:
@@ -146,7 +156,12 @@ def members_at(reader: Readable, height: Height) -> MemberSet | None:
         if key > set_key(height):
             break
         found = value
-    return None if found is None else decode(MemberSet, found)
+    return None if found is None else _member_set(found)
+
+
+@lru_cache(maxsize=SETS_READ_MAX)
+def _member_set(stored: bytes) -> MemberSet:
+    return decode(MemberSet, stored)
 
 
 def parameters(reader: Readable) -> Parameters:

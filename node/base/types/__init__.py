@@ -82,6 +82,7 @@ from node.base.types.names import (
     PublicKey,
     Signature,
     data_owner,
+    earliest,
     is_data_name,
     is_org_id,
 )
@@ -145,6 +146,7 @@ __all__ = [
     "certificate_digest",
     "chain_id",
     "data_owner",
+    "earliest",
     "endorsement_signing_bytes",
     "envelope_digest",
     "genesis_signing_bytes",

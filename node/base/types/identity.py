@@ -55,7 +55,7 @@ def endorsement_signing_bytes(body: CardBody) -> bytes:
     return b"lepton/endorsement\x00" + encode(body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameters:
     """Numbers that all members must share; part of the genesis and so of the chain's name."""
 
@@ -77,8 +77,13 @@ class Parameters:
     suspend_equivocators: bool = True
     """Whether proof that a member signed two contradicting statements suspends it without a motion."""
 
+    @cached_property
+    def digest(self) -> Digest:
+        """What headers carry of them."""
+        return Digest(digest("lepton/parameters", encode(self)))
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class GenesisBody:
     """What all founders sign."""
 
@@ -87,6 +92,11 @@ class GenesisBody:
     cards: tuple[Card, ...]
     """In ascending order of organisation."""
     parameters: Parameters
+
+    @cached_property
+    def digest(self) -> Digest:
+        """The chain's name."""
+        return Digest(digest("lepton/genesis", encode(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ class Genesis:
 
 def chain_id(body: GenesisBody) -> Digest:
     """The chain's name: part of every signature, so that nothing signed for one chain counts on another."""
-    return Digest(digest("lepton/genesis", encode(body)))
+    return body.digest
 
 
 def genesis_signing_bytes(body: GenesisBody) -> bytes:
@@ -131,6 +141,11 @@ class MemberSet:
         """The members' names, ascending."""
         return tuple(member.org for member in self.members)
 
+    @cached_property
+    def digest(self) -> Digest:
+        """What headers carry of it."""
+        return Digest(digest("lepton/members", encode(self)))
+
     @property
     def quorum(self) -> int:
         """Strictly more than two thirds: floor(2n/3) + 1 for every n.
@@ -151,9 +166,9 @@ class MemberSet:
 
 def member_set_digest(members: MemberSet) -> Digest:
     """What headers carry of the member set in force."""
-    return Digest(digest("lepton/members", encode(members)))
+    return members.digest
 
 
 def parameters_digest(parameters: Parameters) -> Digest:
     """What headers carry of the chain's parameters."""
-    return Digest(digest("lepton/parameters", encode(parameters)))
+    return parameters.digest

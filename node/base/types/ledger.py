@@ -64,7 +64,7 @@ def transaction_signing_bytes(body: TransactionBody) -> bytes:
     return _SIGNING_TAG + encode(body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """What the members agree on. Round and votes stay outside, so that a re-proposal has the same digest."""
 
@@ -86,10 +86,15 @@ class Header:
     parameters: Digest
     author: OrgId
 
+    @cached_property
+    def digest(self) -> Digest:
+        """The block's digest."""
+        return Digest(digest("lepton/header", encode(self)))
+
 
 def header_digest(header: Header) -> Digest:
     """The block's digest."""
-    return Digest(digest("lepton/header", encode(header)))
+    return header.digest
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,15 @@ register_check(OrgId, is_org_id)
 register_check(Height, lambda height: height >= 0)
 
 
+def earliest(*moments_ms: int | None) -> int | None:
+    """The first of these moments; None where none is due."""
+    first = None
+    for moment_ms in moments_ms:
+        if moment_ms is not None and (first is None or moment_ms < first):
+            first = moment_ms
+    return first
+
+
 class Instant(NamedTuple):
     """A moment as one member sees it.
 

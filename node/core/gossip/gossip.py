@@ -20,6 +20,7 @@ from node.base.types import (
     Tip,
     Transaction,
     Transactions,
+    earliest,
 )
 from node.core.gossip.bodies import Bodies
 from node.core.gossip.catch_up import CatchUp
@@ -172,9 +173,8 @@ class Gossip:
     @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
-        own = (self._repeat_at_ms, self._tell_at_ms) if self._links else ()
-        moments = (self._catch_up.wake_at, self._bodies.wake_at, self._outbox.wake_at, *own)
-        return min((moment for moment in moments if moment is not None), default=None)
+        own = earliest(self._repeat_at_ms, self._tell_at_ms) if self._links else None
+        return earliest(own, self._catch_up.wake_at, self._bodies.wake_at, self._outbox.wake_at)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what must happen, in this order."""

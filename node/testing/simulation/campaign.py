@@ -3,6 +3,7 @@
 Each seed is a run of its own and comes out the same whoever runs it, so that processes only share out ranges of seeds.
 """
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from node.testing.simulation.plan import TIMEOUT_MAX_MS, Outcome, Plan
 from node.testing.simulation.twins import run_twins
 
 CHUNK_SEEDS = 20
+GARBAGE_OBJECTS = 500_000
+"""New objects before the collector looks for cycles: a run makes few before its end, and looking costs a tenth."""
 REAL_SIGNATURES_EVERY = 100
 """One seed in so many signs with Ed25519; the others with a keyed hash."""
 
@@ -115,12 +118,17 @@ def run_one(campaign: Campaign, seed: int) -> Outcome | Failure:
     """One seed; whatever goes wrong in it is a failure in words."""
     plan = campaign.plan(seed)
     run = run_twins if campaign.twins else run_seed
+    threshold = gc.get_threshold()
+    gc.set_threshold(GARBAGE_OBJECTS)
     try:
         outcome = run(plan)
         if campaign.replay and run(plan) != outcome:
             return Failure(seed, plan.members, "the same seed gave two different runs", campaign.command(seed))
     except Exception as error:
         return Failure(seed, plan.members, f"{type(error).__name__}: {error}", campaign.command(seed))
+    finally:
+        gc.set_threshold(*threshold)
+        gc.collect(0)
     return outcome
 
 

@@ -9,10 +9,10 @@
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from node.base.codec import DecodeError, decode, encode
+from node.base.codec import DecodeError, encode
 from node.base.ports import Verifier
 from node.base.types import (
     CertifiedBlock,
@@ -69,7 +69,9 @@ def require(holds: bool, words: str) -> None:
 class Checkers:
     """Sees every vote, every send, every accusation and every commit of all members."""
 
-    def __init__(self, chain: Digest, genesis: Genesis, verify: Verifier) -> None:
+    def __init__(self, chain: Digest, genesis: Genesis, verify: Verifier, read: Callable[[Any, bytes], Any]) -> None:
+        """`read` is the codec's `decode`, or what gives the same."""
+        self._read = read
         self.coverage = Coverage()
         self._chain = chain
         self.liars: frozenset[OrgId] = frozenset()
@@ -108,7 +110,7 @@ class Checkers:
             return
         self._seen.add(data)
         try:
-            message: PeerMessage = decode(_MESSAGE, data)
+            message: PeerMessage = self._read(_MESSAGE, data)
         except DecodeError:
             return
         self._learn(message)
@@ -121,7 +123,7 @@ class Checkers:
         if org in self.wiped:
             self.wiped.discard(org)
             self.coverage.note(coverage.SILENT_RETURN)
-        message: PeerMessage = decode(_MESSAGE, entry)
+        message: PeerMessage = self._read(_MESSAGE, entry)
         self._learn(message)
         match message:
             case PreparedBlock():
@@ -142,7 +144,7 @@ class Checkers:
         """A member sends a message."""
         if org in self.liars or (org, data) in self._persisted:
             return
-        message: PeerMessage = decode(_MESSAGE, data)
+        message: PeerMessage = self._read(_MESSAGE, data)
         if isinstance(message, Proposal | Vote | RoundChange):
             require(message.org == org, f"{org} sends a message signed by {message.org}")
             require(False, f"{org} sends a {type(message).__name__} before it is on its disk")

@@ -7,12 +7,17 @@ there; of the commits that are not durable yet, a crash takes some of the last. 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 
 from node.base.ports import Silence, TransactionRecord, Writes
 from node.base.types import GENESIS_HEIGHT, CertifiedBlock, CertifiedHeader, Digest, Genesis, Height, Receipt
 from node.ledger.genesis import genesis_writes
 from node.ledger.memory import MemoryState
+from node.testing.simulation.founding import FOUNDED_MAX
+
+# Every member of every run of one size begins with the same.
+_genesis_writes = lru_cache(maxsize=FOUNDED_MAX)(genesis_writes)
 
 
 class Disk:
@@ -28,7 +33,7 @@ class Disk:
 
     def _begin(self) -> None:
         self.state = MemoryState()
-        self.state.apply(genesis_writes(self._genesis))
+        self.state.apply(_genesis_writes(self._genesis))
         self._blocks: list[CertifiedBlock] = []
         self._receipts: list[tuple[Receipt, ...]] = []
         self._undo: list[Writes] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import sha256
 
 from node.base.crypto import Ed25519Signer, verify
@@ -28,6 +29,10 @@ from node.testing.signing import HashSigner, verify_hash
 TLS_UNTIL_MS = 1 << 45
 START_MS = 1_750_000_000_000
 """The wall time at which simulated networks are founded."""
+
+
+FOUNDED_MAX = 16
+"""Networks that are kept: each size, with hashed and with real signatures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Founded:
         return Card(body, Signature(self.roots[thief].sign(card_signing_bytes(body))))
 
 
+@lru_cache(maxsize=FOUNDED_MAX)
 def found(
     members: int, parameters: Parameters | None = None, *, name: str = "simulated", real_signatures: bool = False
 ) -> Founded:

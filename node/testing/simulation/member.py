@@ -32,6 +32,7 @@ from node.testing.simulation.checkers import Checkers, require
 from node.testing.simulation.disk import Disk
 from node.testing.simulation.founding import START_MS, Founded
 from node.testing.simulation.labels import BEGIN, END, name_effect, name_message
+from node.testing.simulation.reading import SharedReader
 
 TICKS_AT_ONCE_MAX = 20
 """A replica that wants to be woken again and again at the same moment is broken."""
@@ -45,6 +46,8 @@ class Surroundings(Protocol):
     def time_ms(self) -> int:
         """Simulated time."""
         ...
+
+    read: SharedReader
 
     def at(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do something after so many ms."""
@@ -169,6 +172,7 @@ class Member:
             silence=self.disk.silence,
             nonce=Digest(self._rng.randbytes(32)),
             halt_at=self.halt_at,
+            read=self._around.read,
         )
         self.feed(Started())
 

@@ -22,6 +22,7 @@ from node.testing.simulation.liars import Liar
 from node.testing.simulation.member import Member
 from node.testing.simulation.network import Network
 from node.testing.simulation.plan import Outcome, Plan
+from node.testing.simulation.reading import SharedReader
 
 EVENTS_PER_MINUTE_MAX = 400_000
 """More than this is a storm, and a failure."""
@@ -35,7 +36,8 @@ class Simulation:
         self.plan = plan
         self.rng = Random(plan.seed)
         self.founded = found(plan.members, plan.parameters, real_signatures=plan.real_signatures)
-        self.checkers = Checkers(self.founded.chain, self.founded.genesis, self.founded.verify)
+        self.read = SharedReader()
+        self.checkers = Checkers(self.founded.chain, self.founded.genesis, self.founded.verify, self.read)
         self.network = Network(self.rng)
         self.time_ms = 0
         self.events = 0

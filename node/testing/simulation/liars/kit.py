@@ -59,12 +59,15 @@ class Kit:
         founded: Founded,
         disk: Disk,
         rng: Random,
+        read: Callable[[Any, bytes], Any],
         wall_ms: Callable[[], int],
         post: Callable[[OrgId, bytes], None],
     ) -> None:
         self.org = org
         self.chain = founded.chain
         self.rng = rng
+        self.read = read
+        """The codec's `decode`, or what gives the same."""
         self.disk = disk
         self.wall_ms = wall_ms
         self._founded = founded

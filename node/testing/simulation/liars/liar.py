@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any, Protocol
 
-from node.base.codec import DecodeError, decode
+from node.base.codec import DecodeError
 from node.base.types import OrgId, PeerMessage
 from node.testing.simulation.founding import Founded
 from node.testing.simulation.liars import justifying, noise, proposing, silence, syncing, voting
 from node.testing.simulation.liars.kit import Kit, to_bytes
 from node.testing.simulation.liars.tactic import Said, Tactic
 from node.testing.simulation.member import Member
+from node.testing.simulation.reading import SharedReader
 
 TACTICS: tuple[type[Tactic], ...] = (
     *silence.TACTICS,
@@ -32,17 +33,17 @@ class Liar:
 
     def says(self, peer: OrgId, data: bytes) -> list[bytes]:
         """What leaves the member in place of `data`."""
-        message: PeerMessage = decode(_MESSAGE, data)
+        message: PeerMessage = self._kit.read(_MESSAGE, data)
         self._kit.learn(message)
         said: list[Said] = [message]
         for tactic in self.tactics:
             said = [out for item in said for out in ([item] if isinstance(item, bytes) else tactic.says(peer, item))]
-        return [to_bytes(item) for item in said]
+        return [data if item is message else to_bytes(item) for item in said]
 
     def hears(self, peer: OrgId, data: bytes) -> None:
         """What arrives at the member."""
         try:
-            message: PeerMessage = decode(_MESSAGE, data)
+            message: PeerMessage = self._kit.read(_MESSAGE, data)
         except DecodeError:
             return
         self._kit.learn(message)
@@ -60,6 +61,7 @@ class World(Protocol):
 
     rng: Random
     founded: Founded
+    read: SharedReader
     members: dict[OrgId, Member]
 
     def post(self, slot: OrgId, receiver: OrgId, message: bytes) -> None:
@@ -75,6 +77,7 @@ def make_kit(org: OrgId, world: World) -> Kit:
         world.founded,
         member.disk,
         world.rng,
+        world.read,
         lambda: member.wall_ms,
         lambda peer, data: world.post(org, peer, data),
     )
