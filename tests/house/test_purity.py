@@ -33,6 +33,8 @@ FORBIDDEN_MODULES = {
     "uvloop",
 }
 FORBIDDEN_CALLS = {"open", "hash", "eval", "exec", "__import__", "input", "print"}
+ALLOWED_CALLS = {("node/base/codec/hints.py", "exec")}
+"""The codec makes its readers and writers as source, from the names of our own types, as `dataclasses` does."""
 FORBIDDEN_ATTRIBUTES = {("np", "random"), ("numpy", "random"), ("datetime", "now"), ("datetime", "utcnow")}
 
 
@@ -45,7 +47,9 @@ def violations(source: str, name: str) -> list[str]:
                 imported = [alias.name for alias in names]
             case ast.ImportFrom(module=module) if module:
                 imported = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-            case ast.Call(func=ast.Name(id=called)) if called in FORBIDDEN_CALLS:
+            case ast.Call(func=ast.Name(id=called)) if (
+                called in FORBIDDEN_CALLS and (name, called) not in ALLOWED_CALLS
+            ):
                 found.append(f"{name}:{node.lineno} calls {called}()")
                 continue
             case ast.Attribute(value=ast.Name(id=owner), attr=attribute) if (owner, attribute) in FORBIDDEN_ATTRIBUTES:
