@@ -27,10 +27,10 @@ def open_vault(root: Path, prompt: Callable[[], str] | None) -> Vault:
     )
 
 
-def registration(version: Version) -> Register:
-    """What puts the version on the ledger."""
+def registration(version: Version, schema: str | None = None) -> Register:
+    """What puts the version on the ledger; `schema` is that which its rows were held against."""
     columns = tuple(Column(column.name, column.type) for column in version.columns[:COLUMNS_MAX])
     description = Description(
-        version.kind, version.label, version.purpose, version.plain_bytes, len(version.digests), columns
+        version.kind, version.label, version.purpose, version.plain_bytes, len(version.digests), columns, schema
     )
     return Register(version.name, version.root, description)

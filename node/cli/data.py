@@ -16,6 +16,7 @@ from node.app.settings import Folder, read_settings
 from node.base.codec import encode
 from node.base.types import Digest, OrgId, is_data_name, is_org_id
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
+from node.cli.table import require_fit
 from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def add(
         str | None,
         typer.Option(help="Where the encrypted chunks lie: a folder or a URL. Default: the member's folder."),
     ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="A registered schema, owner/name or owner/name/number; rows that do not fit stay out."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
     json: Json = False,
 ) -> None:
@@ -57,13 +62,14 @@ def add(
     ask(context.obj, lambda client: client.status())
     with _vault(context) as vault:
         source = _source(path)
+        fitted = None if schema is None else require_fit(context, path, schema, quiet=json)
         if not yes and not json:
-            _show_public(name, label, purpose, source)
+            _show_public(name, label, purpose, source, fitted)
             if not typer.confirm("Publish this description for all members, for ever?"):
                 raise CommandError("nothing was added or published")
         with _progress(source.plain_bytes, "encrypting", json) as advance:
             version = _add(vault, source, name, label, purpose, place, advance)
-        payload = _registration(version)
+        payload = _registration(version, fitted)
         outcome = submit(context.obj, "sharing", "register", payload, as_json=json)
         vault.published(version, outcome.transaction)
 
@@ -250,10 +256,10 @@ def _source(path: Path) -> "Source":
     return open_source(path)
 
 
-def _registration(version: "Version") -> bytes:
+def _registration(version: "Version", schema: str | None) -> bytes:
     from node.app.vaults import registration
 
-    return encode(registration(version))
+    return encode(registration(version, schema))
 
 
 def _add(
@@ -293,7 +299,7 @@ def _public(version: "Version") -> dict[str, Any]:
     }
 
 
-def _show_public(name: str, label: str, purpose: str, source: "Source") -> None:
+def _show_public(name: str, label: str, purpose: str, source: "Source", schema: str | None) -> None:
     columns = ", ".join(f"{column.name} ({column.type})" for column in source.columns)
     rows = [
         ("name", name),
@@ -302,6 +308,7 @@ def _show_public(name: str, label: str, purpose: str, source: "Source") -> None:
         ("purpose", purpose),
         ("size", f"{source.plain_bytes:,} bytes"),
         ("columns", columns),
+        ("schema", schema),
     ]
     print_table("what every member will see, for ever", ["", ""], rows)
 

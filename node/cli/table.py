@@ -142,9 +142,25 @@ def find_schema(context: typer.Context, schema: str) -> tuple[str, tuple[SchemaC
         from node.app.schemafile import read_schema_file
 
         return schema, read_schema_file(Path(schema)).columns
+    return _registered(context, schema)
+
+
+def _registered(context: typer.Context, schema: str) -> tuple[str, tuple[SchemaColumn, ...]]:
     found = ask(context.obj, lambda client: client.read("schema", schema=schema))
     columns = ({**column, "categories": tuple(column["categories"])} for column in found["columns"])
     return found["schema"], tuple(SchemaColumn(**column) for column in columns)
+
+
+def require_fit(context: typer.Context, path: Path, schema: str, *, quiet: bool) -> str:
+    """The name with its number of the registered schema that the file's rows fit. Raises `CommandError`."""
+    name, columns = _registered(context, schema)
+    with opened_source(context, str(path), None) as source:
+        fit = held_against(source, columns, quiet=quiet)
+        if fit.misfits:
+            if not quiet:
+                print_fit(source.name, name, columns, fit)
+            raise CommandError(f"{path} does not fit {name}: nothing was added; mend it with: lepton data convert")
+    return name
 
 
 @contextmanager
