@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from node.base.codec import decode, encode
-from node.base.types import OrgId
-from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View
+from node.base.types import OrgId, is_data_name
+from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View, is_text
 
 NAME = "schemas"
 TYPES = ("boolean", "integer", "number", "text", "date", "time")
@@ -39,11 +39,9 @@ NUMBER_MAX = 99_999_999
 """Versions of one schema: as many as its keys have digits for."""
 
 # [0-9] and not \d: the latter's meaning follows Python's version of Unicode.
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9_-]{0,62})/([a-z0-9][a-z0-9._-]{0,62})/([1-9][0-9]{0,7})\Z")
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?\Z")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +127,9 @@ def registered(schemas: View) -> Iterator[Schema]:
 
 def fault(name: str, about: str, columns: tuple[SchemaColumn, ...]) -> str | None:
     """What keeps this from being a schema, in words; None where nothing does. A command asks before it publishes."""
-    if _NAME.match(name) is None:
+    if not is_data_name(name):
         return "A schema's name is 1 to 63 of a-z, 0-9, '.', '-' and '_'."
-    if not _is_words(about, WORDS_MAX, empty=True):
+    if not is_text(about, WORDS_MAX):
         return f"What a schema is about is said in one line of at most {WORDS_MAX} characters."
     if not 0 < len(columns) <= COLUMNS_MAX or len({column.name for column in columns}) < len(columns):
         return f"A schema has 1 to {COLUMNS_MAX} columns, each of another name."
@@ -141,11 +139,11 @@ def fault(name: str, about: str, columns: tuple[SchemaColumn, ...]) -> str | Non
 
 def _column_fault(column: SchemaColumn) -> str | None:
     named = (column.name, *column.categories)
-    if not all(_is_words(text, NAME_CHARACTERS_MAX, empty=False) for text in named):
+    if not all(text and is_text(text, NAME_CHARACTERS_MAX) for text in named):
         return f"names and categories are one line of 1 to {NAME_CHARACTERS_MAX} characters."
-    if not _is_words(column.unit, NAME_CHARACTERS_MAX, empty=True):
+    if not is_text(column.unit, NAME_CHARACTERS_MAX):
         return f"a unit is one line of at most {NAME_CHARACTERS_MAX} characters."
-    if not _is_words(column.meaning, WORDS_MAX, empty=True):
+    if not is_text(column.meaning, WORDS_MAX):
         return f"a meaning is one line of at most {WORDS_MAX} characters."
     if column.type not in TYPES:
         return f"a type is one of {', '.join(TYPES)}."
@@ -174,14 +172,9 @@ def _categories_fault(column: SchemaColumn) -> str | None:
     return None
 
 
-def _is_words(text: str, characters_max: int, *, empty: bool) -> bool:
-    """Whether it is one printable line; which code points are control codes never changes between versions."""
-    return len(text) <= characters_max and _CONTROL.search(text) is None and (empty or bool(text))
-
-
 def _register(context: Context, call: Register) -> None:
     if words := fault(call.name, call.about, call.columns):
-        raise Rejected("bad-name" if _NAME.match(call.name) is None else "bad-schema", words)
+        raise Rejected("bad-name" if not is_data_name(call.name) else "bad-schema", words)
     name = f"{context.org}/{call.name}"
     known = newest(context, name)
     if known is not None and (known.about, known.columns) == (call.about, call.columns):

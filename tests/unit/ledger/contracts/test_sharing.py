@@ -5,7 +5,6 @@ import pytest
 from node.base.codec import decode
 from node.base.crypto import digest
 from node.base.types import Digest, MemberSet, OrgId
-from node.ledger.contracts.contract import Rejected
 from node.ledger.contracts.sharing import (
     SHARING,
     Authorize,
@@ -36,15 +35,6 @@ def bench(*calls: tuple[str, str, object]) -> ContractBench:
     return made
 
 
-def refused(made: ContractBench, org: str, method: str, payload: object) -> str:
-    before = dict(made.state.values)
-    with pytest.raises(Rejected) as caught:
-        made.call(org, method, payload)
-    assert made.state.values == before
-    assert caught.value.reason
-    return caught.value.code
-
-
 AUTHORIZED = ("ada", "authorize", Authorize(DATA, BOB))
 WITHDRAWN = ("ada", "unauthorize", Unauthorize(DATA, BOB))
 
@@ -64,12 +54,12 @@ def test_two_owners_may_use_one_name() -> None:
 
 
 def test_a_name_is_taken_once() -> None:
-    assert refused(bench(), "ada", "register", Register("patients", FIRST)) == "already-registered"
+    assert bench().refused("ada", "register", Register("patients", FIRST)) == "already-registered"
 
 
 @pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a" * 64, "a\n", "é", "a b"])
 def test_bad_names(name: str) -> None:
-    assert refused(bench(), "ada", "register", Register(name, FIRST)) == "bad-name"
+    assert bench().refused("ada", "register", Register(name, FIRST)) == "bad-name"
 
 
 def test_authorize() -> None:
@@ -84,21 +74,21 @@ def test_authorize() -> None:
 
 
 def test_only_the_owner_authorizes() -> None:
-    assert refused(bench(), "bob", "authorize", Authorize(DATA, BOB)) == "not-owner"
-    assert refused(bench(AUTHORIZED), "bob", "authorize", Authorize(DATA, CID)) == "not-owner"
+    assert bench().refused("bob", "authorize", Authorize(DATA, BOB)) == "not-owner"
+    assert bench(AUTHORIZED).refused("bob", "authorize", Authorize(DATA, CID)) == "not-owner"
 
 
 @pytest.mark.parametrize("data", ["ada/nothing", "patients", "", "ada/", "ada/patients/bob"])
 def test_unknown_data(data: str) -> None:
-    assert refused(bench(), "ada", "authorize", Authorize(data, BOB)) == "unknown-data"
-    assert refused(bench(), "ada", "unauthorize", Unauthorize(data, BOB)) == "unknown-data"
-    assert refused(bench(), "ada", "share", ShareData(data, BOB, FIRST)) == "unknown-data"
+    assert bench().refused("ada", "authorize", Authorize(data, BOB)) == "unknown-data"
+    assert bench().refused("ada", "unauthorize", Unauthorize(data, BOB)) == "unknown-data"
+    assert bench().refused("ada", "share", ShareData(data, BOB, FIRST)) == "unknown-data"
 
 
 def test_whom_not_to_authorize() -> None:
-    assert refused(bench(), "ada", "authorize", Authorize(DATA, OrgId("eve"))) == "unknown-recipient"
-    assert refused(bench(), "ada", "authorize", Authorize(DATA, OrgId("ada"))) == "own-data"
-    assert refused(bench(AUTHORIZED), *AUTHORIZED) == "already-authorized"
+    assert bench().refused("ada", "authorize", Authorize(DATA, OrgId("eve"))) == "unknown-recipient"
+    assert bench().refused("ada", "authorize", Authorize(DATA, OrgId("ada"))) == "own-data"
+    assert bench(AUTHORIZED).refused(*AUTHORIZED) == "already-authorized"
 
 
 def test_unauthorize() -> None:
@@ -127,9 +117,9 @@ def test_versions_by_number() -> None:
 
 
 def test_only_the_owner_withdraws_what_was_given() -> None:
-    assert refused(bench(AUTHORIZED), "bob", "unauthorize", Unauthorize(DATA, BOB)) == "not-owner"
-    assert refused(bench(), *WITHDRAWN) == "not-authorized"
-    assert refused(bench(AUTHORIZED, WITHDRAWN), *WITHDRAWN) == "revoked"
+    assert bench(AUTHORIZED).refused("bob", "unauthorize", Unauthorize(DATA, BOB)) == "not-owner"
+    assert bench().refused(*WITHDRAWN) == "not-authorized"
+    assert bench(AUTHORIZED, WITHDRAWN).refused(*WITHDRAWN) == "revoked"
 
 
 def test_share() -> None:
@@ -143,19 +133,19 @@ def test_share() -> None:
 
 def test_only_an_authorized_recipient_receives() -> None:
     share = ("ada", "share", ShareData(DATA, BOB, SECOND))
-    assert refused(bench(), *share) == "not-authorized"
-    assert refused(bench(AUTHORIZED, WITHDRAWN), *share) == "revoked"
-    assert refused(bench(("ada", "authorize", Authorize(DATA, CID))), *share) == "not-authorized"
+    assert bench().refused(*share) == "not-authorized"
+    assert bench(AUTHORIZED, WITHDRAWN).refused(*share) == "revoked"
+    assert bench(("ada", "authorize", Authorize(DATA, CID))).refused(*share) == "not-authorized"
     bench(AUTHORIZED, WITHDRAWN, AUTHORIZED, share)
 
 
 def test_only_the_owner_shares_and_each_handing_over_once() -> None:
     share = ("ada", "share", ShareData(DATA, BOB, SECOND))
-    assert refused(bench(AUTHORIZED), "bob", "share", ShareData(DATA, BOB, SECOND)) == "not-owner"
-    assert refused(bench(AUTHORIZED, share), *share) == "already-shared"
+    assert bench(AUTHORIZED).refused("bob", "share", ShareData(DATA, BOB, SECOND)) == "not-owner"
+    assert bench(AUTHORIZED, share).refused(*share) == "already-shared"
 
 
 def test_a_recipient_that_left_the_network_receives_nothing() -> None:
     made = bench(AUTHORIZED)
     made.members = MemberSet(tuple(member for member in made.members.members if member.org != BOB))
-    assert refused(made, "ada", "share", ShareData(DATA, BOB, SECOND)) == "unknown-recipient"
+    assert made.refused("ada", "share", ShareData(DATA, BOB, SECOND)) == "unknown-recipient"
