@@ -8,12 +8,13 @@ import typer
 
 import node
 from node.api import OperatorError
+from node.app.contracts import RulesFileError
 from node.app.jobfile import JobFileError
 from node.app.prooffile import ProofFileError
 from node.app.schemafile import SchemaFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import care, chain, data, job, keys, member, model, network, proof, schema, table
+from node.cli import care, chain, contract, data, job, keys, member, model, network, proof, schema, table
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -71,6 +72,7 @@ lepton.add_typer(job.commands, name="job")
 table.add_to(data.commands)
 lepton.add_typer(data.commands, name="data")
 lepton.add_typer(schema.commands, name="schema")
+lepton.add_typer(contract.commands, name="contract")
 lepton.add_typer(model.commands, name="model")
 
 KNOWN_ERRORS = (
@@ -80,6 +82,7 @@ KNOWN_ERRORS = (
     LearnerError,
     LedgerError,
     OperatorError,
+    RulesFileError,
     SchemaFileError,
     SettingsError,
     ProofFileError,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from node.api import OperatorRefusal
+from node.app.readings.contracts import read_contract, read_contracts
 from node.app.readings.membership import read_membership
 from node.app.readings.schemas import read_schema, read_schemas
 from node.app.readings.sharing import read_sharing
@@ -18,6 +19,8 @@ Reading = Callable[..., Any]
 """Called as `reading(state, **arguments)`; raises `OperatorRefusal` for what is not there."""
 
 READINGS: Mapping[str, Reading] = {
+    "contract": read_contract,
+    "contracts": read_contracts,
     "membership": read_membership,
     "schema": read_schema,
     "schemas": read_schemas,

@@ -13,7 +13,7 @@ The library is cel-cpp by cel-expr-python. Another version of it may decide othe
 the chain (`Parameters.cel_version`); whether the installed one is that one is for the caller to see to.
 """
 
-from node.base.expressions.errors import ExpressionError, Reason
+from node.base.expressions.errors import ExpressionError, Place, Reason
 from node.base.expressions.ladder import Fell, Hit, Ladder, Missed
 from node.base.expressions.language import (
     EXPRESSION_CHARACTERS_MAX,
@@ -38,6 +38,7 @@ __all__ = [
     "Language",
     "Missed",
     "Number",
+    "Place",
     "Reason",
     "Text",
     "Texts",

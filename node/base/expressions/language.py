@@ -19,6 +19,7 @@ from node.base.expressions.errors import ExpressionError, Place, Reason
 EXPRESSION_CHARACTERS_MAX = 1_000
 INT_MAX = (1 << 63) - 1
 
+_NOISE = re.compile(r" \(in container ''\)| \[INVALID_ARGUMENT\]$")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
 Value = bool | int | str | tuple[str, ...]
@@ -117,7 +118,7 @@ def _refused(said: str) -> ExpressionError:
     if found is None:
         return ExpressionError(Reason.SYNTAX, said.splitlines()[0] if said else "CEL refuses the expression")
     line, column, words = int(found[1]), int(found[2]), found[3]
-    return ExpressionError(Reason.SYNTAX, words.removesuffix(" [INVALID_ARGUMENT]"), Place(line, column))
+    return ExpressionError(Reason.SYNTAX, _NOISE.sub("", words), Place(line, column))
 
 
 def _cel_type(kind: Kind) -> cel.Type:

@@ -1,7 +1,7 @@
 """Access to data: who asked to use which data set, what its owner said, and whether that stands now.
 
-`deciding` a request's way; `serving` sealed keys and fetches; `standing` whether somebody may use data now;
-`types` what is asked and kept; `store` where it is kept.
+`deciding` a request's way, `ruling` the owner's rules' part in it; `serving` sealed keys and fetches; `standing`
+whether somebody may use data now; `types` what is asked and kept; `store` where it is kept.
 
 A use of data stands on a basis: a granted request, or an `authorize` of the contract `sharing`. A basis stands while
 it is not revoked and the agreement that it names is in force. All of it is seen by all members for ever.
@@ -21,7 +21,7 @@ key                                                 value
 Refusals: unknown-data, own-data, bad-purpose, bad-words, too-many, unknown-agreement, agreement-withdrawn,
 agreement-expired, agreement-not-signed, not-party, other-data, operation-outside, purpose-outside, unknown-request,
 not-owner, not-requester, not-member, wrong-state, bad-reason, unknown-basis, not-recipient, not-granted, refused,
-revoked, cancelled, unknown-version, already-sealed.
+revoked, cancelled, unknown-version, already-sealed, error-by-rule, budget-spent.
 """
 
 from node.ledger.contracts.access.deciding import cancel, grant, refuse, request, revoke

@@ -5,6 +5,7 @@ from dataclasses import replace
 from node.base.types import Digest
 from node.ledger.contracts import agreements, sharing
 from node.ledger.contracts.access import store
+from node.ledger.contracts.access.ruling import ruling
 from node.ledger.contracts.access.standing import basis_of, owner_of, refusal_of_agreement
 from node.ledger.contracts.access.types import (
     OPEN_MAX,
@@ -20,11 +21,15 @@ from node.ledger.contracts.access.types import (
     State,
 )
 from node.ledger.contracts.contract import Context, Rejected, is_text
+from node.ledger.contracts.rules import Outcome
 
 
 def request(context: Context, asked: Ask) -> None:
-    """Any member asks for any data set but its own; then it waits for the owner."""
+    """Any member asks for any data set but its own; the owner's rules decide at once, else it waits for the owner."""
     _check(context, asked)
+    decision = ruling(context, asked)
+    if decision is not None and decision.outcome is Outcome.ERROR:
+        raise Rejected(decision.code, decision.sentence)
     made = Request(
         data=asked.data,
         requester=context.org,
@@ -41,6 +46,9 @@ def request(context: Context, asked: Ask) -> None:
     context.store(store.request_key(context.transaction), made)
     context.put(store.open_key(context.transaction, made), b"")
     store.emit(context, "requested", basis_of(context.transaction, made), words=asked.purpose)
+    if decision is not None:
+        state = State.GRANTED if decision.outcome is Outcome.ALLOW else State.REFUSED
+        _settle(context, context.transaction, made, state, decision.sentence, decision.line)
 
 
 def grant(context: Context, asked: Grant) -> None:

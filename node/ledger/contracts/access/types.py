@@ -102,7 +102,7 @@ class Request:
     why: str
     """The owner's or its rule's words on the last change; empty where there are none."""
     rule_line: int
-    """The line of the owner's rules that decided; 0 where a person did."""
+    """The line of the owner's rules that decided; 0 where a person did, or the rules' default: then `why` names it."""
 
 
 @dataclass(frozen=True, slots=True)

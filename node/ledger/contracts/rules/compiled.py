@@ -85,7 +85,7 @@ def source_characters(rules: RuleSet) -> int:
 def compile_rules(rules: RuleSet) -> Compiled:
     """Raises `BrokenRules`."""
     _check_shape(rules)
-    language = _language(tuple(date.name for date in rules.dates))
+    language = condition_language(tuple(date.name for date in rules.dates))
     conditions: list[Condition] = []
     for number, line in enumerate(rules.lines, start=1):
         try:
@@ -148,5 +148,6 @@ def _is_word(text: str) -> bool:
 
 
 @lru_cache(maxsize=KEPT_MAX)
-def _language(dates: tuple[str, ...]) -> Language:
+def condition_language(dates: tuple[str, ...]) -> Language:
+    """What conditions are written in, where the contract names these dates."""
     return Language({**VARIABLES, **{f"dates.{name}": Number() for name in dates}})
