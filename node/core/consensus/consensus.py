@@ -569,8 +569,9 @@ class Consensus:
 
     def _try_decide(self) -> None:
         at = self._agreement
+        rounds = at.commits.rounds_with(self._members.quorum)
         for digest, block in at.executed.items():
-            for round_ in at.commits.rounds_of(digest):
+            for round_ in rounds:
                 certificate = at.commits.certificate(at.context.height, round_, digest, self._members.quorum)
                 if certificate is not None:
                     at.decided = True

@@ -14,6 +14,8 @@ class VoteBook:
 
     def __init__(self) -> None:
         self._votes: dict[OrgId, dict[int, Vote]] = {}
+        self._counts: dict[int, int] = {}
+        """How many votes each round has: every vote asks for a certificate, and for most there are too few."""
 
     def __len__(self) -> int:
         return sum(len(rounds) for rounds in self._votes.values())
@@ -29,12 +31,21 @@ class VoteBook:
     def add(self, vote: Vote) -> None:
         """Keep a vote; of more rounds than are kept, the lowest goes."""
         rounds = self._votes.setdefault(vote.org, {})
-        rounds.setdefault(vote.round, vote)
+        if vote.round in rounds:
+            return
+        rounds[vote.round] = vote
+        self._counts[vote.round] = self._counts.get(vote.round, 0) + 1
         if len(rounds) > ROUNDS_PER_MEMBER_MAX:
-            del rounds[min(rounds)]
+            lowest = min(rounds)
+            del rounds[lowest]
+            self._counts[lowest] -= 1
+            if not self._counts[lowest]:
+                del self._counts[lowest]
 
     def certificate(self, height: Height, round_: int, block: Digest, quorum: int) -> Certificate | None:
         """All votes for the block in the round, when they are a quorum. One round only: rounds never add up."""
+        if self._counts.get(round_, 0) < quorum:
+            return None
         matching = sorted((vote.org, vote.signature) for vote in self.of_round(round_) if vote.block == block)
         if len(matching) < quorum:
             return None
@@ -44,11 +55,9 @@ class VoteBook:
         """All votes in the round."""
         return [rounds[round_] for rounds in self._votes.values() if round_ in rounds]
 
-    def rounds_of(self, block: Digest) -> list[int]:
-        """The rounds in which anybody voted for the block, ascending."""
-        return sorted(
-            {vote.round for rounds in self._votes.values() for vote in rounds.values() if vote.block == block}
-        )
+    def rounds_with(self, count: int) -> list[int]:
+        """The rounds with at least so many votes, ascending."""
+        return sorted(round_ for round_, votes in self._counts.items() if votes >= count)
 
 
 class RoundChangeBook:

@@ -13,12 +13,13 @@ Signatures are keyed hashes of the same length as real ones; links are calm. Fra
 from collections.abc import Callable
 from typing import Any
 
-from node.base.codec import decode, encode
+from node.base.codec import encode
 from node.base.crypto import digest
-from node.base.types import Digest, Height, OrgId, Parameters, PeerMessage, Transactions
+from node.base.types import Digest, Height, OrgId, Parameters, Transactions
 from node.ledger.contracts.sharing import Register
 from node.testing.bench.figures import Figure, ratio
 from node.testing.simulation.founding import START_MS
+from node.testing.simulation.labels import name_message
 from node.testing.simulation.plan import Plan
 from node.testing.simulation.simulation import Simulation
 
@@ -32,7 +33,6 @@ FEW_BLOCKS = 2
 SETTLE_MS = 3_000
 BLOCK_MS_MAX = 20_000
 NAME_LENGTH = 50
-_MESSAGE: Any = PeerMessage
 
 
 async def measure_traffic() -> list[Figure]:
@@ -67,7 +67,7 @@ class _Tap:
 
     def _count(self, sender: OrgId, receiver: OrgId, message: bytes) -> bool:
         self.bytes += len(message)
-        self.agreement += not isinstance(decode(_MESSAGE, message), Transactions)
+        self.agreement += name_message(message) != Transactions.__name__
         return False
 
 

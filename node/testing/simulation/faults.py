@@ -95,9 +95,11 @@ def _voters(simulation: Simulation) -> list[Member]:
 
 def _at_rest(simulation: Simulation) -> bool:
     members = simulation.honest
-    if len({(member.disk.height(), member.tip.head) for member in members}) > 1:
+    if any(member.replica is None or member.replica.pending for member in members):
         return False
-    return all(member.replica is not None and not member.replica.pending for member in members)
+    if len({member.disk.height() for member in members}) > 1:
+        return False
+    return len({member.tip.head for member in members}) == 1
 
 
 def _restless(simulation: Simulation) -> str:
