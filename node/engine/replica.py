@@ -73,6 +73,7 @@ from node.engine.replica_io import (
 )
 from node.engine.restraint import Restraint
 from node.engine.verified import OwnSignatures, VerifiedSignatures
+from node.engine.writing import written_together
 from node.ledger.apply import Executed, check_transaction
 from node.ledger.errors import InvalidBlock
 
@@ -320,7 +321,7 @@ class Replica:
             self._work_told = True
             self._queue.append(consensus.WorkAvailable())
             self._drain()
-        return self._effects
+        return written_together(self._effects)
 
     # Life
 

@@ -8,6 +8,7 @@ from node.base.types import (
     Heard,
     Height,
     Instant,
+    OrgId,
     Parameters,
     PeerMessage,
     RoundChange,
@@ -21,6 +22,7 @@ from node.engine.replica import (
     AppendVotes,
     CommitBlock,
     Committed,
+    Effect,
     HeardFrom,
     LinkChanged,
     PeerSent,
@@ -111,6 +113,36 @@ def test_what_is_signed_is_written_before_it_is_sent():
             sent += 1
     assert sent == 2 * 3
     assert len([effect for effect in effects if isinstance(effect, AppendVotes)]) == 1
+
+
+def test_a_member_that_comes_late_prepares_and_commits_in_one_write():
+    founded = found(4)
+    replicas = {org: make(founded, Disk(founded.genesis), index) for index, org in enumerate(founded.orgs)}
+    for replica in replicas.values():
+        replica.step(Started(), now=NOW)
+    author, *others, late = (founded.orgs[1], founded.orgs[0], founded.orgs[2], founded.orgs[3])
+    transaction = registration(founded)
+    for org in (*others, late):
+        replicas[org].step(PeerSent(author, encode(Transactions((transaction.encoded,)), PeerMessage)), now=NOW)
+    proposed = sent_to(late, replicas[author].step(Submitted((transaction,)), now=NOW))
+    prepared = {org: [e for m in proposed for e in replicas[org].step(PeerSent(author, m), now=NOW)] for org in others}
+    for org in others:
+        for message in sent_to(late, prepared[org])[:1]:
+            replicas[late].step(PeerSent(org, message), now=NOW)
+
+    proposal, prepare = proposed
+    replicas[late].step(PeerSent(author, prepare), now=NOW)
+    effects = replicas[late].step(PeerSent(author, proposal), now=NOW)
+
+    (written,) = (effect for effect in effects if isinstance(effect, AppendVotes))
+    assert len(written.entries) == 3
+    votes = [decode(PeerMessage, message) for message in sent_to(author, effects)]
+    assert [vote.kind for vote in votes] == [VoteKind.PREPARE, VoteKind.COMMIT]
+    assert effects.index(written) < min(at for at, effect in enumerate(effects) if isinstance(effect, Send))
+
+
+def sent_to(org: OrgId, effects: list[Effect]) -> list[bytes]:
+    return [effect.message for effect in effects if isinstance(effect, Send) and effect.peer == org]
 
 
 def test_a_transaction_goes_to_everybody_that_is_linked():
