@@ -1,5 +1,8 @@
-"""Reads each key of the state once in a step, however many transactions of the step ask for it, and keeps the upper
-nodes of the state's tree: every write goes through them, and in a large state there are many."""
+"""Reads each key of the state once, however many transactions and blocks ask for it, and keeps the upper nodes of the
+state's tree: every write goes through them, and in a large state there are many.
+
+Nothing but the blocks of this replica changes the state, so what was read holds until a block writes it.
+"""
 
 from collections.abc import Iterator
 
@@ -7,31 +10,44 @@ from node.base.ports import StateReader, Writes
 
 DEPTH_KEPT_MAX = 12
 """Nodes above this depth are kept: 4,095 of 65 bytes."""
+VALUES_KEPT_MAX = 2_048
+VALUE_BYTES_KEPT_MAX = 4_096
+"""A longer value is kept for one step only."""
 
 
 class RememberedState:
     """A `StateReader` before another one.
 
     `forget` at the start of every step: blocks are committed only between. `committed` and `replaced` say what became
-    of the nodes.
+    of values and nodes.
     """
 
     def __init__(self, state: StateReader) -> None:
         self._state = state
         self._values: dict[bytes, bytes | None] = {}
+        self._long: list[bytes] = []
         self._nodes: dict[bytes, bytes | None] = {}
 
     def forget(self) -> None:
-        """Read every key anew from now on."""
-        self._values.clear()
+        """Let go of what is more than may be kept."""
+        for key in self._long:
+            self._values.pop(key, None)
+        self._long.clear()
+        if len(self._values) > VALUES_KEPT_MAX:
+            self._values.clear()
 
     def committed(self, writes: Writes) -> None:
         """A block's writes are in the state now."""
+        for key, value in writes.state:
+            # Every block asks for what the one before it wrote.
+            if key in self._values:
+                self._keep(key, value)
         self._nodes.update((path, node) for path, node in writes.nodes if path in self._nodes)
 
     def replaced(self) -> None:
         """The state is another one."""
         self._values.clear()
+        self._long.clear()
         self._nodes.clear()
 
     def get(self, key: bytes) -> bytes | None:
@@ -39,8 +55,14 @@ class RememberedState:
         try:
             return self._values[key]
         except KeyError:
-            value = self._values[key] = self._state.get(key)
+            value = self._state.get(key)
+            self._keep(key, value)
             return value
+
+    def _keep(self, key: bytes, value: bytes | None) -> None:
+        self._values[key] = value
+        if value is not None and len(value) > VALUE_BYTES_KEPT_MAX:
+            self._long.append(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys with this prefix and their values, ascending by key."""

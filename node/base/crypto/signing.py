@@ -1,7 +1,11 @@
 """Ed25519 (RFC 8032)."""
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+KEYS_KEPT_MAX = 1_024
 
 
 class Ed25519Signer:
@@ -25,7 +29,13 @@ class Ed25519Signer:
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether the signature is the key's over the message. False for malformed keys and signatures, too."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        _public_key(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=KEYS_KEPT_MAX)
+def _public_key(raw: bytes) -> Ed25519PublicKey:
+    """Members sign again and again. Raises `ValueError` on another length."""
+    return Ed25519PublicKey.from_public_bytes(raw)

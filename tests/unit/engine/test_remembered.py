@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from node.base.ports import Writes
-from node.engine.remembered import DEPTH_KEPT_MAX, RememberedState
+from node.engine.remembered import DEPTH_KEPT_MAX, VALUE_BYTES_KEPT_MAX, VALUES_KEPT_MAX, RememberedState
 from node.ledger.tree import state_root, updated_nodes
 
 
@@ -40,18 +40,55 @@ def block(number: int) -> list[tuple[bytes, bytes | None]]:
     return [(b"k%d" % (key * 7 % 300), None if (key + number) % 3 == 0 else b"%d" % number) for key in range(40)]
 
 
-def test_a_key_is_read_once_until_the_next_step():
+def test_a_key_is_read_once_until_the_state_is_another():
     state = State()
     remembered = RememberedState(state)
 
     absent = [remembered.get(b"a") for _ in range(3)]
-    state.values[b"a"] = b"1"
     remembered.forget()
+    absent.append(remembered.get(b"a"))
+    state.values[b"a"] = b"1"
+    remembered.replaced()
     there = [remembered.get(b"a") for _ in range(3)]
 
-    assert absent == [None] * 3
+    assert absent == [None] * 4
     assert there == [b"1"] * 3
     assert state.reads == 2
+
+
+def test_what_a_block_writes_is_read_after_it():
+    state = State()
+    remembered = RememberedState(state)
+    state.values |= {b"a": b"1", b"b": b"2", b"gone": b"3"}
+    keys = (b"a", b"b", b"gone", b"new")
+    before = [remembered.get(key) for key in keys]
+
+    writes = Writes(((b"a", b"5"), (b"gone", None), (b"new", b"6"), (b"unread", b"7")), ())
+    state.apply(writes)
+    remembered.committed(writes)
+    remembered.forget()
+
+    assert before == [b"1", b"2", b"3", None]
+    assert [remembered.get(key) for key in (*keys, b"unread")] == [b"5", b"2", None, b"6", b"7"]
+    assert state.reads == len(keys) + 1
+
+
+def test_long_values_are_kept_for_a_step_only_and_not_too_many_of_the_others():
+    state = State()
+    remembered = RememberedState(state)
+    state.values |= {b"long": bytes(VALUE_BYTES_KEPT_MAX + 1), b"short": b"1"}
+
+    for _ in range(2):
+        remembered.forget()
+        for key in (b"long", b"long", b"short"):
+            assert remembered.get(key) == state.values[key]
+    assert state.reads == 3
+    for number in range(VALUES_KEPT_MAX):
+        remembered.get(b"%d" % number)
+    remembered.forget()
+    remembered.get(b"short")
+
+    assert state.reads == 3 + VALUES_KEPT_MAX + 1
 
 
 def test_roots_over_kept_nodes_are_those_over_the_state_itself():
