@@ -84,6 +84,24 @@ class Approval(_message.Message):
     data: str
     def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ...) -> None: ...
 
+class FetchCall(_message.Message):
+    __slots__ = ("data", "basis", "version")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    data: str
+    basis: bytes
+    version: int
+    def __init__(self, data: _Optional[str] = ..., basis: _Optional[bytes] = ..., version: _Optional[int] = ...) -> None: ...
+
+class RestoreCall(_message.Message):
+    __slots__ = ("name", "version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+
 class HaltCall(_message.Message):
     __slots__ = ("height", "off")
     HEIGHT_FIELD_NUMBER: _ClassVar[int]

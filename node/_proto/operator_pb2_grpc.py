@@ -91,6 +91,21 @@ class OperatorStub:
                 request_serializer=operator__pb2.CardPresented.SerializeToString,
                 response_deserializer=operator__pb2.Outcome.FromString,
                 _registered_method=True)
+        self.FetchData = channel.unary_unary(
+                '/lepton.Operator/FetchData',
+                request_serializer=operator__pb2.FetchCall.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
+        self.Arrivals = channel.unary_unary(
+                '/lepton.Operator/Arrivals',
+                request_serializer=operator__pb2.Empty.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
+        self.RestoreData = channel.unary_stream(
+                '/lepton.Operator/RestoreData',
+                request_serializer=operator__pb2.RestoreCall.SerializeToString,
+                response_deserializer=operator__pb2.Json.FromString,
+                _registered_method=True)
         self.Receipts = channel.unary_stream(
                 '/lepton.Operator/Receipts',
                 request_serializer=operator__pb2.Empty.SerializeToString,
@@ -180,6 +195,27 @@ class OperatorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchData(self, request, context):
+        """Fetches a version of another's data set: puts the fetch on the ledger, and begins or goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Arrivals(self, request, context):
+        """Data sets on their way here, and those that were stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreData(self, request, context):
+        """Brings an own version back from members that keep copies; tells how far it is until it is whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Receipts(self, request, context):
         """Receipts of each block from now on, for measuring.
         """
@@ -244,6 +280,21 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Present,
                     request_deserializer=operator__pb2.CardPresented.FromString,
                     response_serializer=operator__pb2.Outcome.SerializeToString,
+            ),
+            'FetchData': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchData,
+                    request_deserializer=operator__pb2.FetchCall.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'Arrivals': grpc.unary_unary_rpc_method_handler(
+                    servicer.Arrivals,
+                    request_deserializer=operator__pb2.Empty.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
+            ),
+            'RestoreData': grpc.unary_stream_rpc_method_handler(
+                    servicer.RestoreData,
+                    request_deserializer=operator__pb2.RestoreCall.FromString,
+                    response_serializer=operator__pb2.Json.SerializeToString,
             ),
             'Receipts': grpc.unary_stream_rpc_method_handler(
                     servicer.Receipts,
@@ -550,6 +601,87 @@ class Operator:
             '/lepton.Operator/Present',
             operator__pb2.CardPresented.SerializeToString,
             operator__pb2.Outcome.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/FetchData',
+            operator__pb2.FetchCall.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Arrivals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/lepton.Operator/Arrivals',
+            operator__pb2.Empty.SerializeToString,
+            operator__pb2.Json.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/lepton.Operator/RestoreData',
+            operator__pb2.RestoreCall.SerializeToString,
+            operator__pb2.Json.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,6 +18,7 @@ T = TypeVar("T")
 CALL_TIMEOUT_S = 10.0
 APPROVE_TIMEOUT_S = 300.0
 PRESENT_TIMEOUT_S = 150.0
+FETCH_TIMEOUT_S = 90.0
 
 
 class OperatorClient:
@@ -109,6 +110,30 @@ class OperatorClient:
         """Bring a newer card to the ledger; returns when its node key is in force."""
         call = operator_pb2.CardPresented(card=card, endorsement=endorsement)
         return _from_wire(await self._ask(self._stub.Present(call, timeout=PRESENT_TIMEOUT_S)))
+
+    async def fetch_data(self, data: str, basis: bytes = b"", version: int = 0) -> dict[str, Any]:
+        """Begin or go on fetching a version of another's data set; how it stands."""
+        call = operator_pb2.FetchCall(data=data, basis=basis, version=version)
+        reply = await self._ask(self._stub.FetchData(call, timeout=FETCH_TIMEOUT_S))
+        found: dict[str, Any] = json.loads(reply.text)
+        return found
+
+    async def arrivals(self) -> list[dict[str, Any]]:
+        """Data sets on their way here, and those that were stopped."""
+        reply = await self._ask(self._stub.Arrivals(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
+        found: list[dict[str, Any]] = json.loads(reply.text)
+        return found
+
+    async def restore_data(self, name: str, version: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """Bring an own version back from copies: how far it is, until it is whole."""
+        stream = self._stub.RestoreData(operator_pb2.RestoreCall(name=name, version=version))
+        try:
+            async for reply in stream:
+                yield json.loads(reply.text)
+        except grpc.aio.AioRpcError as error:
+            raise self._explain(error) from error
+        finally:
+            stream.cancel()
 
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""

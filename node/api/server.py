@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +67,18 @@ class OperatorBackend(Protocol):
 
     async def present(self, card: bytes, endorsement: bytes) -> Outcome:
         """Bring a newer card to the ledger, and wait until its node key is in force."""
+        ...
+
+    async def fetch_data(self, data: str, basis: bytes, version: int) -> dict[str, Any]:
+        """Begin or go on fetching a version of another's data set; how it stands."""
+        ...
+
+    async def arrivals(self) -> list[dict[str, Any]]:
+        """Data sets on their way here, and those that were stopped."""
+        ...
+
+    def restore_data(self, name: str, version: int) -> AsyncGenerator[dict[str, Any], None]:
+        """Bring an own version back from copies: how far it is, until it is whole."""
         ...
 
     def follow(self) -> AsyncIterator[BlockOutcome]:
@@ -171,6 +184,26 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)
+
+    async def FetchData(self, request: operator_pb2.FetchCall, context: Any) -> operator_pb2.Json:  # noqa: D102
+        try:
+            found = await self._backend.fetch_data(request.data, request.basis, request.version)
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
+        return operator_pb2.Json(text=json.dumps(found))
+
+    async def Arrivals(self, request: operator_pb2.Empty, context: Any) -> operator_pb2.Json:  # noqa: D102
+        return operator_pb2.Json(text=json.dumps(await self._backend.arrivals()))
+
+    async def RestoreData(  # noqa: D102
+        self, request: operator_pb2.RestoreCall, context: Any
+    ) -> AsyncIterator[operator_pb2.Json]:
+        try:
+            async with aclosing(self._backend.restore_data(request.name, request.version)) as told:
+                async for found in told:
+                    yield operator_pb2.Json(text=json.dumps(found))
+        except OperatorRefusal as refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
 
     async def Receipts(  # noqa: D102
         self, request: operator_pb2.Empty, context: Any

@@ -23,6 +23,7 @@ from node.app.members import LedgerMembers
 from node.app.renewal import Holders, Renewable, Renewal
 from node.app.settings import Folder
 from node.app.standing import Linked, Standing
+from node.app.vaults import vault_of, write_private
 from node.base.crypto import verify
 from node.base.ports import BulkServer, OnLink, OnMessage, Transport
 from node.base.types import Digest, Genesis, Height, OrgId, Statement, chain_id
@@ -30,6 +31,7 @@ from node.edge.learning.learner import ProcessLearner
 from node.edge.storage import (
     FileSealer,
     FileVoteLog,
+    KeyName,
     MemberKeys,
     SnapshotFiles,
     SqliteReader,
@@ -37,12 +39,14 @@ from node.edge.storage import (
     make_private_folder,
 )
 from node.edge.telemetry import SystemClock, SystemEntropy
+from node.edge.vault import Vault
 from node.engine.joining import Joiner
 from node.engine.loop import Engine
 from node.engine.replica import Replica
 from node.engine.submitter import Submitter
 from node.engine.sync import SnapshotSync, Terms, is_sync_request
 from node.engine.training import EgressPolicy, TrainingEngine
+from node.engine.transfer import Parts, TransferEngine, is_transfer_request
 from node.ledger.genesis import genesis_writes
 from node.ledger.signers import key_in_force
 from node.ledger.system import nonce_window
@@ -98,6 +102,7 @@ class MemberNode:
     renewal: Renewal
     reception: Reception
     sync: SnapshotSync
+    transfers: TransferEngine
 
     def __init__(
         self,
@@ -108,7 +113,9 @@ class MemberNode:
         make_transport: MakeTransport,
         egress: EgressPolicy,
         snapshots: Terms,
+        replica_bytes: int,
     ) -> None:
+        """`replica_bytes` is what it keeps of others' data sets at most."""
         self.org = org
         self.chain = chain_id(genesis.body)
         self._folder = folder
@@ -117,6 +124,7 @@ class MemberNode:
         self._make_transport = make_transport
         self._egress = egress
         self._snapshots = snapshots
+        self._replica_bytes = replica_bytes
         self._log = log.bind(org=org)
         self._stack = AsyncExitStack()
 
@@ -136,6 +144,7 @@ class MemberNode:
             group.create_task(self.duties.run())
             group.create_task(self.joiner.run())
             group.create_task(self.sync.run())
+            group.create_task(self.transfers.run())
 
     async def close(self) -> None:
         """Close everything, the disk last."""
@@ -221,6 +230,7 @@ class MemberNode:
         )
         self._members, self._epoch = members, members.epoch
         self._assemble_sync(clock)
+        self._assemble_transfers(clock, members)
         self._assemble_training(clock, entropy, members)
 
     def _assemble_sync(self, clock: SystemClock) -> None:
@@ -243,10 +253,36 @@ class MemberNode:
             on_fault=self.engine.blame,
         )
 
+    def _assemble_transfers(self, clock: SystemClock, members: LedgerMembers) -> None:
+        def vault() -> Vault:
+            keys = [key for key in self._keys.held if key.name is KeyName.DATA]
+            return vault_of(self._folder, self.org, keys)
+
+        self.transfers = TransferEngine(
+            Parts(
+                org=self.org,
+                chain=self.chain,
+                state=self.store.state,
+                clock=clock,
+                transport=self.transport,
+                folder=self._folder.vault,
+                write=write_private,
+                vault=vault,
+                data_key_of=members.data_key,
+                data_private_keys=lambda: self._keys.data,
+                submit=self.submitter.submit,
+                log=lambda text: self._log.info("transfer", note=text),
+                on_fault=self.engine.blame,
+                replica_bytes=self._replica_bytes,
+            )
+        )
+
     def _serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
         """What peers ask on the bulk connection, by whom it concerns."""
         if is_sync_request(request):
             return self.sync.serve(peer, request)
+        if is_transfer_request(request):
+            return self.transfers.serve(peer, request)
         return self.training.serve(peer, request)
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
@@ -294,11 +330,13 @@ class MemberNode:
         self.backend = Backend(
             self._folder,
             standing,
+            org=self.org,
             engine=self.engine,
             store=self.store,
             submitter=self.submitter,
             learner=learner,
             training=self.training,
+            transfers=self.transfers,
             entropy=entropy,
             duties=self.duties,
             renewal=self.renewal,
@@ -322,6 +360,7 @@ class MemberNode:
         self.training.on_block()
         self.joiner.look()
         self.sync.committed(height)
+        self.transfers.on_block()
 
     def _is_behind(self) -> bool:
         replica = self.engine.replica

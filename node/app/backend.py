@@ -1,7 +1,7 @@
 """What the daemon offers to its operator: readings of the ledger, and transactions in the organisation's name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from node.app.readings import read
 from node.app.renewal import Renewal
 from node.app.settings import Folder
 from node.app.standing import Standing
+from node.app.transfers import Transfers
 from node.base.codec import DecodeError, decode, encode
 from node.base.ports import Entropy, Learner, LearnerError, Store
-from node.base.types import Card, Digest, Height, Signature
+from node.base.types import Card, Digest, Height, OrgId, Signature
 from node.engine.loop import Engine, SubmissionRefused
 from node.engine.replica import EndSilence, HaltAt
 from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
+from node.engine.transfer import TransferEngine
 from node.ledger.contracts.contract import View, view
 from node.ledger.contracts.training import Approve, JobState, JobView, job, jobs
 
@@ -37,11 +39,13 @@ class Backend:
         folder: Folder,
         standing: Standing,
         *,
+        org: OrgId,
         engine: Engine,
         store: Store,
         submitter: Submitter,
         learner: Learner,
         training: TrainingEngine,
+        transfers: TransferEngine,
         entropy: Entropy,
         duties: Duties,
         renewal: Renewal,
@@ -53,6 +57,8 @@ class Backend:
         self._submitter = submitter
         self._learner = learner
         self._training = training
+        self._transfers = transfers
+        self._fetching = Transfers(org, store.state, transfers, self.submit)
         self._entropy = entropy
         self._duties = duties
         self._renewal = renewal
@@ -169,6 +175,18 @@ class Backend:
         """At which height this member halts, and whether it has."""
         replica = self._engine.replica
         return {"halt_at": replica.halt_at, "halted": replica.is_halted, "height": replica.height}
+
+    async def fetch_data(self, data: str, basis: bytes, version: int) -> dict[str, Any]:
+        """Begin or go on fetching a version of another's data set. Raises `OperatorRefusal`."""
+        return await self._fetching.fetch(data, basis, version)
+
+    async def arrivals(self) -> list[dict[str, Any]]:
+        """Data sets on their way here, and those that were stopped."""
+        return await self._transfers.arrivals()
+
+    def restore_data(self, name: str, version: int) -> AsyncGenerator[dict[str, Any], None]:
+        """Bring an own version back from copies: how far it is, until it is whole. Raises `OperatorRefusal`."""
+        return self._fetching.restore(name, version)
 
     async def follow(self) -> AsyncIterator[BlockOutcome]:
         """The receipts of each block from now on."""

@@ -92,6 +92,7 @@ async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Ge
         lambda wiring: grpc_transport(org, genesis, keys, settings.listen, wiring),
         EgressPolicy(settings.egress.norm_max, settings.egress.values_max),
         Terms(settings.snapshots.every, settings.snapshots.behind, settings.snapshots.keep_blocks),
+        settings.vault.replica_bytes,
     )
     await node.open()
     # What stands by now stays; no collection needs to walk it again.

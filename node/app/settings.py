@@ -61,6 +61,15 @@ class Snapshots(BaseModel):
     """Blocks below each own snapshot that stay whole; of older ones only header and certificate stay. 0 keeps all."""
 
 
+class VaultLimits(BaseModel):
+    """`[vault]`: what this member keeps for others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replica_bytes: Annotated[int, Field(ge=0)] = 10 << 30
+    """Encrypted copies of others' data sets take no more than this, 10 GiB; what goes beyond is declined."""
+
+
 class Settings(BaseModel):
     """What `node.toml` holds."""
 
@@ -76,6 +85,7 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     egress: Egress = Egress()
     snapshots: Snapshots = Snapshots()
+    vault: VaultLimits = VaultLimits()
 
     @property
     def org_id(self) -> OrgId:
@@ -180,7 +190,7 @@ def read_settings(root: Path) -> Settings:
 
 def write_settings(root: Path, settings: Settings) -> None:
     """Write `node.toml`."""
-    plain = settings.model_dump(exclude={"egress", "snapshots"}, exclude_none=True)
+    plain = settings.model_dump(exclude={"egress", "snapshots", "vault"}, exclude_none=True)
     lines = [f'{name} = "{value}"' for name, value in plain.items()]
     Folder(root).settings.write_text(
         "# Read by the daemon at its start. The README says what each line means.\n" + "\n".join(lines) + "\n"

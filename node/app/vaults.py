@@ -1,13 +1,12 @@
 """Opens a member's vault for commands, and makes of a version what the ledger learns of it."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from node.app.member import member_passphrase
 from node.app.settings import Folder, read_settings
-from node.base.types import PublicKey
-from node.edge.storage import PRIVATE_MODE, FileSealer, load_data_keys, write_atomically
+from node.base.types import OrgId, PublicKey
+from node.edge.storage import PRIVATE_MODE, FileSealer, HeldKey, load_data_keys, write_atomically
 from node.edge.vault import Vault, Version
 from node.ledger.contracts.sharing import COLUMNS_MAX, Column, Description, Register
 
@@ -16,15 +15,18 @@ def open_vault(root: Path, prompt: Callable[[], str] | None) -> Vault:
     """The vault of the member in `root`. Raises `SettingsError`, `FileError`."""
     settings = read_settings(root)
     keys = load_data_keys(root, member_passphrase(root, settings, prompt))
+    return vault_of(Folder(root), settings.org_id, keys)
+
+
+def vault_of(folder: Folder, org: OrgId, keys: Sequence[HeldKey]) -> Vault:
+    """The vault in the member's folder, under these data keys, newest first."""
     secrets = tuple(key.secret for key in keys)
-    return Vault(
-        Folder(root).vault,
-        settings.org_id,
-        secrets,
-        PublicKey(keys[0].public),
-        FileSealer(*secrets),
-        partial(write_atomically, mode=PRIVATE_MODE),
-    )
+    return Vault(folder.vault, org, secrets, PublicKey(keys[0].public), FileSealer(*secrets), write_private)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace a file of the vault. Raises `OSError`."""
+    write_atomically(path, content, mode=PRIVATE_MODE)
 
 
 def registration(version: Version, schema: str | None = None) -> Register:

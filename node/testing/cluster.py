@@ -51,6 +51,7 @@ from node.testing.network import MemoryNetwork, MemoryTransport, Shaped
 WAIT_S = 30.0
 NO_SNAPSHOTS = Terms(every=0, behind_max=1_000_000)
 POLL_S = 0.01
+REPLICA_BYTES = 64 << 20
 
 Refuses = Callable[[OrgId, OrgId, bool], bool]
 """(from, to, bulk) -> whether that traffic is cut now."""
@@ -202,6 +203,7 @@ class Cluster:
             lambda wiring: self._transport(member, wiring),
             EgressPolicy(),
             self._snapshots,
+            REPLICA_BYTES,
         )
         if not member.folder.root.exists():
             # Once, as `lepton network install` does: a vote log that is lost later must not come back empty.

@@ -62,7 +62,12 @@ def open_chunk(key: AESGCM, place: Place, sealed: bytes, bytes_max: int = CHUNK_
     return _unpacked(body, bytes_max)
 
 
-def chunk_digest(sealed: bytes) -> Digest:
+def sealed_bytes_max(index: int) -> int:
+    """What the sealed chunk of this index has at most."""
+    return MANIFEST_BYTES_MAX + SEALED_BYTES_MAX - CHUNK_BYTES if index == 0 else SEALED_BYTES_MAX
+
+
+def chunk_digest(sealed: bytes | memoryview) -> Digest:
     """The name of a sealed chunk wherever it is stored: its SHA-256."""
     return Digest(hashlib.sha256(sealed).digest())
 

@@ -4,9 +4,10 @@ Content-addressed: a chunk's name is its digest. So writing one twice is harmles
 reading. A place sees encrypted chunks, their sizes and count, and nothing else.
 """
 
+import hashlib
 import os
 import secrets
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -43,12 +44,12 @@ class ChunkPlace:
         self._is_local = "file" in _protocols(self._fs)
         self._foreign = _s3_errors() if is_s3 else ()
 
-    def put(self, digest: Digest, sealed: bytes) -> None:
+    def put(self, digest: Digest, sealed: bytes | memoryview) -> None:
         """Store a chunk, whole or not at all; on a disk it is safe only after `settle`."""
         path = self._path(digest)
         if not self._is_local:
             with self._in_words():
-                self._fs.pipe_file(path, sealed)
+                self._fs.pipe_file(path, bytes(sealed))
             return
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         draft = f"{path}.{secrets.token_hex(6)}"
@@ -77,6 +78,23 @@ class ChunkPlace:
         with self._in_words():
             content: bytes = self._fs.cat_file(self._path(digest), start=0, end=bytes_max + 1)
         return content
+
+    def size(self, digests: Iterable[Digest]) -> int:
+        """The bytes of these chunks together. Raises `FileNotFoundError`."""
+        with self._in_words():
+            return sum(int(self._fs.size(self._path(digest))) for digest in digests)
+
+    def missing(self, digests: Sequence[Digest], bytes_max: int) -> list[int]:
+        """Which of these chunks are not there, or are not true, by their place in the list. Reads all of them."""
+        found = []
+        for index, digest in enumerate(digests):
+            try:
+                is_true = hashlib.sha256(self.get(digest, bytes_max)).digest() == digest
+            except FileNotFoundError:
+                is_true = False
+            if not is_true:
+                found.append(index)
+        return found
 
     def delete(self, digest: Digest) -> None:
         """Remove a chunk; nothing happens where it is not there."""
@@ -114,7 +132,7 @@ def _s3_errors() -> tuple[type[Exception], ...]:
     return (BotoCoreError, ClientError)
 
 
-def _write_all(file: FileIO, content: bytes) -> None:
+def _write_all(file: FileIO, content: bytes | memoryview) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]

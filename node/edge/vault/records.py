@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from node.base.types import Digest
+from node.base.types import Digest, OrgId
 from node.edge.vault.chunks import chunks_root
 from node.edge.vault.errors import NotKept, VersionDamaged
 from node.edge.vault.sources import Column
@@ -25,9 +25,20 @@ WriteFile = Callable[[Path, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """How another's version came to be here."""
+
+    fetch: Digest
+    basis: Digest
+    operation: str
+    """What it may be used for; empty: for anything."""
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One version of a data set."""
 
+    owner: OrgId
     name: str
     """Without the owner."""
     number: int
@@ -51,13 +62,21 @@ class Version:
     added_ms: int
     transaction: bytes | None
     """That put it on the ledger; None until one has."""
+    received: Received | None = None
+    """None for this member's own."""
+
+    @property
+    def data(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
 
 
 class Records:
-    """The versions of all data sets of one member."""
+    """The versions of all data sets of one owner."""
 
-    def __init__(self, folder: Path, write: WriteFile) -> None:
+    def __init__(self, folder: Path, owner: OrgId, write: WriteFile) -> None:
         self._folder = folder
+        self._owner = owner
         self._write = write
 
     def names(self) -> list[str]:
@@ -91,9 +110,7 @@ class Records:
         base = self._folder / version.name / f"{version.number:06}"
         base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write(base.with_suffix(".chunks"), b"".join(version.digests))
-        content = asdict(replace(version, digests=()))
-        content = {key: _to_json(value) for key, value in content.items() if key not in ("digests", "name", "number")}
-        self._write(base.with_suffix(".json"), (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        self._write(base.with_suffix(".json"), to_bytes(version))
 
     def forget(self, version: Version) -> None:
         """Remove the version's files; its number is not given again. Raises `OSError`."""
@@ -111,10 +128,8 @@ class Records:
         try:
             digests = base.with_suffix(".chunks").read_bytes()
             raw = base.with_suffix(".json").read_bytes()
-            if len(raw) > RECORD_BYTES_MAX or len(digests) > 32 * CHUNKS_MAX:
-                raise ValueError("it is too large")
-            version = _from_json(name, number, json.loads(raw), digests)
-        except (OSError, ValueError, KeyError, TypeError, binascii.Error) as error:
+            version = from_bytes(self._owner, name, number, raw, digests)
+        except (OSError, ValueError) as error:
             raise VersionDamaged(
                 f"the record of version {number} of {name} cannot be read ({error}): restore {base}.* from a backup"
             ) from error
@@ -126,17 +141,46 @@ class Records:
         return version
 
 
+def to_bytes(version: Version) -> bytes:
+    """The version's record, without the digests of its chunks."""
+    content = asdict(replace(version, digests=()))
+    content = {key: _to_json(value) for key, value in content.items() if key not in _BY_PLACE}
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def from_bytes(owner: OrgId, name: str, number: int, record: bytes, digests: bytes) -> Version:
+    """The version that a record and the digests of its chunks make. Raises `ValueError`."""
+    if len(record) > RECORD_BYTES_MAX or len(digests) > 32 * CHUNKS_MAX:
+        raise ValueError("it is too large")
+    try:
+        return _from_json(owner, name, number, json.loads(record), digests)
+    except (KeyError, TypeError, binascii.Error) as error:
+        raise ValueError(f"it lacks a field, or has one of another kind: {error}") from error
+
+
+_BY_PLACE = ("digests", "owner", "name", "number")
+"""What a record does not say, because its place does."""
+
+
 def _to_json(value: Any) -> Any:
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+    match value:
+        case bytes():
+            return base64.b64encode(value).decode()
+        case dict():
+            return {key: _to_json(inner) for key, inner in value.items()}
+        case _:
+            return value
 
 
-def _from_json(name: str, number: int, content: dict[str, Any], digests: bytes) -> Version:
-    def raw(field: str) -> bytes:
-        return base64.b64decode(content[field], validate=True)
+def _from_json(owner: OrgId, name: str, number: int, content: dict[str, Any], digests: bytes) -> Version:
+    def raw(field: str, of: dict[str, Any] = content) -> bytes:
+        return base64.b64decode(of[field], validate=True)
 
     if len(digests) % 32:
         raise ValueError("its list of chunks ends in the middle of one")
+    received = content.get("received")
     return Version(
+        owner=owner,
         name=name,
         number=number,
         id=raw("id"),
@@ -153,4 +197,7 @@ def _from_json(name: str, number: int, content: dict[str, Any], digests: bytes) 
         fingerprint=raw("fingerprint"),
         added_ms=int(content["added_ms"]),
         transaction=None if content["transaction"] is None else raw("transaction"),
+        received=None
+        if received is None
+        else Received(Digest(raw("fetch", received)), Digest(raw("basis", received)), str(received["operation"])),
     )

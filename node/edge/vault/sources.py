@@ -11,10 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import pyarrow
-from pyarrow import csv, parquet
-
 from node.edge.vault.errors import SourceRefused
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".dcm"})
@@ -113,7 +109,13 @@ def open_source(path: Path) -> Source:
     return Source(path, kind, (SourceFile(path.name, size),), columns)
 
 
+# What reads data files is imported where it is used: the daemon keeps chunks, and reads none.
+
+
 def _csv_columns(path: Path) -> tuple[Column, ...]:
+    import pyarrow
+    from pyarrow import csv
+
     try:
         with csv.open_csv(path, read_options=csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)) as reader:
             return _arrow_columns(reader.schema)
@@ -122,6 +124,9 @@ def _csv_columns(path: Path) -> tuple[Column, ...]:
 
 
 def _parquet_columns(path: Path) -> tuple[Column, ...]:
+    import pyarrow
+    from pyarrow import parquet
+
     try:
         return _arrow_columns(parquet.read_schema(path))
     except pyarrow.ArrowInvalid as error:
@@ -182,6 +187,8 @@ def _npz_columns(path: Path) -> tuple[Column, ...]:
 
 def _npy_column(path: Path, archive: zipfile.ZipFile, name: str) -> Column:
     """Reads an array's header only; an array of Python objects would be a pickle, and is refused."""
+    import numpy as np
+
     if not name.endswith(".npy"):
         raise SourceRefused(f"{path} holds {name!r}, which is no array")
     try:

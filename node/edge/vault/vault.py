@@ -10,7 +10,7 @@ import io
 import json
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -21,19 +21,19 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node.base.crypto import SealError, open_sealed_with_any, seal
 from node.base.ports import Sealer
-from node.base.types import Digest, OrgId, PublicKey
+from node.base.types import Digest, OrgId, PublicKey, is_org_id
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
     MANIFEST_BYTES_MAX,
-    SEALED_BYTES_MAX,
     ChunkRefused,
     Place,
     chunk_digest,
     chunks_root,
     open_chunk,
     seal_chunk,
+    sealed_bytes_max,
 )
-from node.edge.vault.errors import AlreadyKept, VaultError, VersionDamaged
+from node.edge.vault.errors import AlreadyKept, NotKept, VaultError, VersionDamaged
 from node.edge.vault.places import ChunkPlace
 from node.edge.vault.reading import ChunkReader
 from node.edge.vault.records import Records, Version, WriteFile
@@ -46,6 +46,7 @@ UNDER_WAY_MAX = 2 * WORKERS
 """Chunks in memory at once."""
 SECRET = "secret"
 CHUNKS = "chunks"
+RECEIVED = "received"
 
 Progress = Callable[[int], None]
 """Hears of plain bytes done, piece by piece."""
@@ -79,12 +80,58 @@ class Vault:
         self._data_public = data_public
         self._sealer = sealer
         self._write = write
-        self.records = Records(folder / "sets", write)
+        self.records = Records(folder / "sets", org, write)
 
     @property
     def default_place(self) -> str:
         """Where chunks lie unless told otherwise."""
         return str((self._folder / CHUNKS).absolute())
+
+    @property
+    def received_place(self) -> str:
+        """Where the chunks of others' data sets lie."""
+        return str((self._folder / RECEIVED / CHUNKS).absolute())
+
+    def received(self, owner: OrgId) -> Records:
+        """What was fetched of this owner's."""
+        return Records(self._folder / RECEIVED / "sets" / owner, owner, self._write)
+
+    def all_received(self) -> list[Version]:
+        """All versions of others' data sets that are here. Raises `VersionDamaged`."""
+        folder = self._folder / RECEIVED / "sets"
+        owners = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        found = (self.received(OrgId(owner)) for owner in owners)
+        return [version for records in found for name in records.names() for version in records.versions(name)]
+
+    def delete_received(self, digests: Iterable[Digest]) -> None:
+        """Delete chunks of a version that is not received after all. Raises `OSError`."""
+        chunks, others = ChunkPlace(self.received_place), self._referenced(self.received_place)
+        for digest in digests:
+            if digest not in others:
+                chunks.delete(digest)
+
+    def records_of(self, data: str) -> tuple[Records, str]:
+        """Where versions of `name` (own) or `owner/name` are, and the name without the owner. Raises `NotKept`."""
+        owner, slash, name = data.rpartition("/")
+        if not slash or owner == self._org:
+            return self.records, name
+        if not is_org_id(owner):
+            raise NotKept(f"{data!r} is no data set's name: it is NAME for your own, OWNER/NAME for one you received")
+        return self.received(OrgId(owner)), name
+
+    def sealed_to_self(self, key: bytes, data: str, id_: bytes) -> bytes:
+        """A version's key as its record keeps it."""
+        return seal(self._data_public, key, _key_context(data, id_))
+
+    def key_of(self, version: Version) -> bytes:
+        """What opens the version's chunks. Raises `VersionDamaged`."""
+        try:
+            return open_sealed_with_any(self._data_keys, version.sealed_key, _key_context(version.data, version.id))
+        except SealError as error:
+            raise VersionDamaged(
+                f"the key of version {version.number} of {version.name} opens with none of this member's data keys: "
+                "restore the version's record, or the keys, from a backup"
+            ) from error
 
     def add(
         self,
@@ -120,6 +167,7 @@ class Vault:
                     raise AlreadyKept(name, known.number)
             writing.finish(source.files)
             version = Version(
+                owner=self._org,
                 name=name,
                 number=self.records.next_number(name),
                 id=id_,
@@ -131,7 +179,7 @@ class Vault:
                 sealed_bytes=writing.sealed_bytes,
                 root=chunks_root(writing.digests),
                 digests=tuple(writing.digests),
-                sealed_key=seal(self._data_public, key, _key_context(writing.data, id_)),
+                sealed_key=self.sealed_to_self(key, writing.data, id_),
                 place=chunks.url,
                 fingerprint=fingerprint,
                 added_ms=now_ms,
@@ -195,7 +243,7 @@ class Vault:
     def remove(self, version: Version) -> None:
         """Delete record, key and chunks of this version; others are not touched. Raises `OSError`."""
         chunks = ChunkPlace(version.place)
-        self.records.forget(version)
+        (self.records if version.received is None else self.received(version.owner)).forget(version)
         shared = self._referenced(version.place)
         for digest in version.digests:
             if digest not in shared:
@@ -237,19 +285,12 @@ class Vault:
         chunks.keep_only(self._referenced(chunks.url))
 
     def _referenced(self, place: str) -> set[Digest]:
-        versions = (version for name in self.records.names() for version in self.records.versions(name))
+        own = [version for name in self.records.names() for version in self.records.versions(name)]
+        versions = (*own, *self.all_received())
         return {digest for version in versions if version.place == place for digest in version.digests}
 
     def _opening(self, version: Version) -> "_Opening":
-        data = f"{self._org}/{version.name}"
-        try:
-            key = open_sealed_with_any(self._data_keys, version.sealed_key, _key_context(data, version.id))
-        except SealError as error:
-            raise VersionDamaged(
-                f"the key of version {version.number} of {version.name} opens with none of this member's data keys: "
-                "restore the version's record, or the keys, from a backup"
-            ) from error
-        return _Opening(AESGCM(key), data, version, ChunkPlace(version.place))
+        return _Opening(AESGCM(self.key_of(version)), version.data, version, ChunkPlace(version.place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,7 +389,7 @@ class _Opening:
         what = f"chunk {index} of version {version.number} of {version.name}"
         bytes_max = MANIFEST_BYTES_MAX if index == 0 else CHUNK_BYTES
         try:
-            sealed = self.chunks.get(version.digests[index], bytes_max + SEALED_BYTES_MAX - CHUNK_BYTES)
+            sealed = self.chunks.get(version.digests[index], sealed_bytes_max(index))
         except FileNotFoundError as error:
             raise VersionDamaged(f"{what} is missing in {version.place}") from error
         if chunk_digest(sealed) != version.digests[index]:

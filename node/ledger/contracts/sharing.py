@@ -164,6 +164,12 @@ def is_authorization_in_force(sharing: View, transaction: Digest) -> bool:
     return grant is not None and grant.in_force and grant.transaction == transaction
 
 
+def authorized_by(sharing: View, data: str, recipient: OrgId) -> Digest | None:
+    """The `authorize` by which the recipient may receive the data set now."""
+    grant = sharing.load(Grant, f"grant/{data}/{recipient}")
+    return grant.transaction if grant is not None and grant.in_force else None
+
+
 def may_receive(sharing: View, data: str, recipient: OrgId) -> bool:
     """Whether the recipient may receive the data set now."""
     grant = sharing.load(Grant, f"grant/{data}/{recipient}")

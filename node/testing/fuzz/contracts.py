@@ -25,6 +25,7 @@ from node.ledger.contracts.access import ACCESS, Ask, Grant
 from node.ledger.contracts.agreements import AGREEMENTS, Operation, Sign, Terms
 from node.ledger.contracts.contract import Budget, Frame
 from node.ledger.contracts.registry import CONTRACTS
+from node.ledger.contracts.replicas import Hold, Release, Replicate
 from node.ledger.contracts.rules import Deploy, Otherwise, Outcome, RuleSet
 from node.ledger.contracts.sharing import SHARING, Register
 from node.ledger.contracts.training import Approve, JobTerms
@@ -53,6 +54,10 @@ def build(name: str, folder: Path) -> tuple[list[bytes], Callable[[bytes], bool]
         for index, method in enumerate(methods)
         for form in forms(contract.methods[method].payload, known, chance, _FORMS)
     ]
+    if name == "replicas":
+        # Chance finds no data set with a version of it.
+        corpus += [bytes((methods.index("hold"), index)) + encode(Hold("ada/x", 1)) for index in range(len(ORGS))]
+        corpus.append(bytes((methods.index("release"), 0)) + encode(Release("ada/x", 1, OrgId("bob"))))
     frame = Frame(
         chain=CHAIN,
         height=Height(50),
@@ -91,10 +96,13 @@ def _bench(name: str) -> tuple[ContractBench, StateReader, list[Digest]]:
         bench.members = society.members
         return bench, society.state, [Digest(bytes(32))]
     bench = ContractBench(CONTRACTS[name], ORGS)
-    if name in ("rules", "sharing"):
+    if name in ("replicas", "rules", "sharing"):
         for org in ORGS:
             for data in ("x", "y"):
                 bench.call(org, "register", Register(data, Digest(bytes(32))), contract=CONTRACTS["sharing"])
+    if name == "replicas":
+        for org in ORGS[1:]:
+            bench.call("ada", "replicate", Replicate("ada/x", 1, OrgId(org)))
     if name == "rules":
         allowed = Otherwise(Outcome.ALLOW, "")
         for org in ORGS:

@@ -29,7 +29,9 @@ from node.base.types import (
     Transaction,
     VersionKey,
 )
+from node.edge.vault import Arrival
 from node.engine.training.requests import BulkRequest
+from node.engine.transfer.requests import TransferRequest
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.light import TrustPath
 from node.ledger.offline import Proof
@@ -104,9 +106,12 @@ def _built(
 def _all() -> list[Target]:
     message: Any = PeerMessage
     request: Any = BulkRequest
+    transfer: Any = TransferRequest
     proof: Any = Proof
     found = [_codec(f"message-{kind.__name__}", message, kind) for kind in get_args(message)]
     found += [_codec(f"bulk-{kind.__name__}", request, kind) for kind in get_args(request)]
+    found += [_codec(f"transfer-{kind.__name__}", transfer, kind) for kind in get_args(transfer)]
+    found.append(_codec("arrival", Arrival))
     for kind in (
         Transaction,
         Block,

@@ -1,0 +1,220 @@
+"""The loop of data sets between vaults: the ledger and the disk are compared after each block, the difference is done.
+
+One task runs `TransferEngine.run`; each transfer is a task beside it. After a restart everything follows from the
+ledger and the disk.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.base.ports import Clock, StateReader, Transport
+from node.base.types import Digest, OrgId
+from node.edge.vault import Arrival, Arrivals, Copies, Envelopes, Vault, VaultError, Version
+from node.edge.vault.records import WriteFile
+from node.engine.transfer.copies import CopyKeeper, NoCopy, Restorer
+from node.engine.transfer.fetching import Fetcher, Progress, Stopped
+from node.engine.transfer.library import Library
+from node.engine.transfer.pulling import Goal, Liars, OnFault, Puller
+from node.engine.transfer.sealing import DataKeyOf, Sealing, Submit
+from node.engine.transfer.serving import Server
+
+AT_ONCE_MAX = 4
+"""Transfers of each kind at a time; the others wait their turn."""
+LOOK_S = 1.0
+"""Time passes without blocks, too: a term may be over."""
+DISK_PAUSE_S = 5.0
+"""A transfer that the disk refused is tried again after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the engine is connected to inside the member."""
+
+    org: OrgId
+    chain: Digest
+    state: StateReader
+    clock: Clock
+    transport: Transport
+    folder: Path
+    """The vault's."""
+    write: WriteFile
+    vault: Callable[[], Vault]
+    data_key_of: DataKeyOf
+    data_private_keys: Callable[[], Sequence[bytes]]
+    submit: Submit
+    log: Callable[[str], None]
+    on_fault: OnFault
+    replica_bytes: int
+
+
+class TransferEngine:
+    """One member's transfers, and its answers to others'."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._log = parts.log
+        self._vault = parts.vault
+        self._arrivals = Arrivals(parts.folder, parts.write)
+        copies = Copies(parts.folder, parts.write)
+        library = Library(parts.org, parts.vault, copies)
+        puller = Puller(parts.org, parts.transport, parts.clock, parts.on_fault)
+        self._sealing = Sealing(
+            parts.org,
+            parts.chain,
+            parts.state,
+            parts.clock,
+            library,
+            Envelopes(parts.folder, parts.write),
+            parts.vault,
+            parts.data_key_of,
+            parts.submit,
+            parts.log,
+        )
+        self._server = Server(
+            parts.org, parts.state, parts.clock, parts.transport, library, copies, self._sealing, parts.data_key_of
+        )
+        self._fetcher = Fetcher(
+            parts.org,
+            parts.chain,
+            parts.state,
+            parts.clock,
+            puller,
+            self._arrivals,
+            parts.vault,
+            parts.data_private_keys,
+            self._changed,
+        )
+        self._keeper = CopyKeeper(
+            parts.org,
+            parts.state,
+            parts.clock,
+            puller,
+            copies,
+            library,
+            parts.submit,
+            parts.log,
+            bytes_max=parts.replica_bytes,
+        )
+        self._restorer = Restorer(parts.org, parts.state, puller, library, parts.vault, parts.data_private_keys)
+        self._fetches: dict[Digest, Progress] = {}
+        self._copying: set[tuple[str, int]] = set()
+        self._block = asyncio.Event()
+
+    def on_block(self) -> None:
+        """A block is committed."""
+        self._block.set()
+        self._block = asyncio.Event()
+
+    def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+        """What a peer asks on the bulk connection."""
+        return self._server.serve(peer, request)
+
+    async def run(self) -> None:
+        """Until cancelled. Raises `OSError` when the disk refuses what is not one transfer's own."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._sealing.look()
+                await self._look(group)
+                await self._changed()
+
+    async def begin(self, arrival: Arrival) -> None:
+        """The fetch is on the ledger: get it. Raises `OSError`, `VaultError`."""
+        for known in await asyncio.to_thread(self._arrivals.all):
+            if known.stopped and (known.data, known.version) == (arrival.data, arrival.version):
+                await asyncio.to_thread(self._arrivals.forget, known.fetch)
+        await asyncio.to_thread(self._arrivals.keep, arrival)
+        self.on_block()
+
+    async def arrivals(self) -> list[dict[str, Any]]:
+        """Data sets on their way, and those that were stopped, as `lepton data fetch --json` prints them."""
+        found = await asyncio.to_thread(self._arrivals.all)
+        return [self._shown(arrival) for arrival in found]
+
+    def is_received(self, data: str, number: int) -> bool:
+        """Whether this version of another's is in the vault. Blocking. Raises `OSError`."""
+        records, name = self._vault().records_of(data)
+        try:
+            return any(version.number == number for version in records.versions(name))
+        except VaultError:
+            return False
+
+    async def restore(self, name: str, number: int, begun: Callable[[Goal], None]) -> Version:
+        """Bring an own version back from copies; `begun` hears of its progress. Raises `NoCopy`, `OSError`."""
+        return await self._restorer.restore(name, number, begun)
+
+    async def _look(self, group: asyncio.TaskGroup) -> None:
+        for arrival in await asyncio.to_thread(self._arrivals.all):
+            if not arrival.stopped and arrival.fetch not in self._fetches and len(self._fetches) < AT_ONCE_MAX:
+                self._fetches[arrival.fetch] = Progress(arrival)
+                group.create_task(self._fetch(self._fetches[arrival.fetch]))
+        for key in await self._keeper.look():
+            if key not in self._copying and len(self._copying) < AT_ONCE_MAX:
+                self._copying.add(key)
+                group.create_task(self._copy(*key))
+
+    async def _fetch(self, progress: Progress) -> None:
+        arrival = progress.arrival
+        try:
+            await self._fetcher.run(progress)
+            self._log(f"version {arrival.version} of {arrival.data} is in the vault")
+        except (Stopped, VaultError) as stopped:
+            self._log(f"the transfer of version {arrival.version} of {arrival.data} is stopped: {stopped}")
+            await asyncio.to_thread(self._fetcher.discard, arrival, str(stopped))
+        except OSError as error:
+            self._log(f"the transfer of version {arrival.version} of {arrival.data} waits for the disk: {error}")
+            progress.state, progress.doing = "waiting", f"the disk refuses: {error}"
+            await asyncio.sleep(DISK_PAUSE_S)
+        finally:
+            del self._fetches[arrival.fetch]
+
+    async def _copy(self, data: str, number: int) -> None:
+        """Get a copy, until it is here or the ledger no longer asks for it."""
+        work = asyncio.ensure_future(self._keeper.get(data, number))
+        try:
+            while not work.done() and (data, number) in self._keeper.wanted():
+                change = asyncio.ensure_future(self._changed())
+                await asyncio.wait((work, change), return_when=asyncio.FIRST_COMPLETED)
+                change.cancel()
+            if work.done():
+                await work
+                self._log(f"a copy of version {number} of {data} is kept here")
+        except (Liars, NoCopy, VaultError, OSError) as error:
+            self._log(f"no copy of version {number} of {data} yet: {error}")
+            await asyncio.sleep(DISK_PAUSE_S)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            self._copying.discard((data, number))
+
+    async def _changed(self) -> None:
+        """The next block, or a little later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._block.wait()
+
+    def _shown(self, arrival: Arrival) -> dict[str, Any]:
+        progress = self._fetches.get(arrival.fetch)
+        goal = None if progress is None else progress.goal
+        state = "stopped" if arrival.stopped else "waiting" if progress is None else progress.state
+        return {
+            "fetch": arrival.fetch.hex(),
+            "basis": arrival.basis.hex(),
+            "data": arrival.data,
+            "version": arrival.version,
+            "operation": arrival.operation,
+            "state": state,
+            "doing": "" if progress is None else progress.doing,
+            "why": arrival.stopped,
+            **shown_goal(goal),
+        }
+
+
+def shown_goal(goal: Goal | None) -> dict[str, Any]:
+    """How far it is, for people and programs."""
+    if goal is None:
+        return {"chunks": 0, "done": 0, "sources": [], "fault": ""}
+    sources = [source.org if source.via is None else f"{source.org} over {source.via}" for source in goal.sources]
+    return {"chunks": len(goal.digests), "done": goal.done, "sources": sources, "fault": goal.fault}
