@@ -164,6 +164,18 @@ class ProcessCluster:
         """SIGCONT."""
         self._processes[OrgId(org)].send_signal(signal.SIGCONT)
 
+    def end(self, org: str) -> int:
+        """End the member's daemon and wait for it; kill it if it does not end in time. Its exit code."""
+        process = self._processes.pop(OrgId(org))
+        if process.poll() is None:
+            process.terminate()
+            process.send_signal(signal.SIGCONT)
+        try:
+            return process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
     def ended(self, org: str) -> int | None:
         """The exit code of the member's daemon, None while it runs. Raises `KeyError` for one that was not started."""
         return self._processes[OrgId(org)].poll()
@@ -178,15 +190,7 @@ class ProcessCluster:
             if process.poll() is None:
                 process.terminate()
                 process.send_signal(signal.SIGCONT)
-        codes = {}
-        for org, process in self._processes.items():
-            try:
-                codes[org] = process.wait(STOP_S_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                codes[org] = process.wait()
-        self._processes.clear()
-        return codes
+        return {org: self.end(org) for org in list(self._processes)}
 
     def log_tail(self, org: str, lines: int = 15) -> str:
         """The end of the member's log."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ from node.app.settings import Folder
 from node.base.types import Digest, Height, OrgId
 from node.edge.storage import SqliteReader
 from node.testing.processes import LOG, ProcessCluster
+from node.testing.soak.operators import lepton
 from node.testing.soak.watch import WARM_UP_BLOCKS, Sample, Slope
 
 MEMORY_MB_PER_1000_BLOCKS_MAX = 0.5
@@ -47,8 +47,10 @@ def same_end(statuses: Mapping[str, dict[str, Any]]) -> Check:
     )
 
 
-def acknowledged_once(cluster: ProcessCluster, acknowledged: Mapping[bytes, int]) -> Check:
-    """Whatever a member called final stands once in the first member's chain, and at all others where it said."""
+def acknowledged_once(
+    cluster: ProcessCluster, acknowledged: Mapping[bytes, int], orgs: Sequence[OrgId] | None = None
+) -> Check:
+    """Whatever a member called final stands once in the first member's chain, and at `orgs` (all) where it said."""
     name = "acknowledged once"
     seen: Counter[bytes] = Counter()
     with closing(_reader(cluster, cluster.orgs[0])) as reader:
@@ -59,7 +61,7 @@ def acknowledged_once(cluster: ProcessCluster, acknowledged: Mapping[bytes, int]
     twice = [id_ for id_, count in seen.items() if count > 1]
     lost = [id_ for id_ in acknowledged if id_ not in seen]
     moved = 0
-    for org in cluster.orgs:
+    for org in cluster.orgs if orgs is None else orgs:
         with closing(_reader(cluster, org)) as reader:
             for id_, height in acknowledged.items():
                 record = reader.transaction(Digest(id_))
@@ -108,38 +110,18 @@ def memory_flat(slopes: Sequence[Slope]) -> Check:
     return Check("memory flat", worst.mb_per_1000_blocks <= MEMORY_MB_PER_1000_BLOCKS_MAX, says)
 
 
-async def chains_verify(cluster: ProcessCluster) -> Check:
-    """`lepton chain verify` at every member; all give the same state root."""
+async def chains_verify(cluster: ProcessCluster, orgs: Sequence[OrgId] | None = None) -> Check:
+    """`lepton chain verify` at `orgs` (all); they give the same state root."""
+    verifying = cluster.orgs if orgs is None else orgs
     room = asyncio.Semaphore(VERIFYING_MAX)
 
     async def verify(org: OrgId) -> tuple[int, str]:
         async with room:
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "node.cli",
-                    "--dir",
-                    str(cluster.folder(org)),
-                    "chain",
-                    "verify",
-                    "--json",
-                ),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            try:
-                async with asyncio.timeout(VERIFY_S_MAX):
-                    out, err = await process.communicate()
-            finally:
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
-            return process.returncode or 0, out.decode() if process.returncode == 0 else err.decode()
+            said = await lepton(cluster.folder(org), "chain", "verify", "--json", timeout_s=VERIFY_S_MAX)
+            return said.code, said.err if said.code else said.out
 
-    results = await asyncio.gather(*(verify(org) for org in cluster.orgs))
-    failed = [f"{org}: {text.strip()}" for org, (code, text) in zip(cluster.orgs, results, strict=True) if code]
+    results = await asyncio.gather(*(verify(org) for org in verifying))
+    failed = [f"{org}: {text.strip()}" for org, (code, text) in zip(verifying, results, strict=True) if code]
     if failed:
         return Check("chains verify", False, "; ".join(failed))
     roots = {json.loads(text)["state_root"] for _, text in results}

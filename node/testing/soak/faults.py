@@ -6,7 +6,6 @@ that makes a file longer fails, as on a full disk, without privileges and withou
 
 import asyncio
 import resource
-import sys
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -16,6 +15,7 @@ from node.api import OperatorError
 from node.app.settings import Folder
 from node.base.types import OrgId
 from node.testing.processes import ClusterError, ProcessCluster, wipe
+from node.testing.soak.operators import COMMAND_S_MAX, lepton
 from node.testing.soak.plan import Episode, FaultKind
 from node.testing.soak.wires import Wires
 
@@ -26,7 +26,6 @@ GIVES_UP_S_MAX = 30.0
 POLL_S = 0.1
 DISK_FULL_CODE = 1
 KEYS = ("node", "tls", "data")
-ROTATED_S_MAX = 90.0
 
 
 @dataclass(slots=True)
@@ -89,32 +88,13 @@ class Faults:
 
     async def _rotate(self, org: OrgId, key: str) -> None:
         """What its operator would type, while the daemon runs under load."""
-        command = (
-            sys.executable,
-            "-P",
-            "-m",
-            "node.cli",
-            "--dir",
-            str(self.cluster.folder(org)),
-            "keys",
-            "rotate",
-            key,
-        )
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
         try:
-            async with asyncio.timeout(ROTATED_S_MAX):
-                said, _ = await process.communicate()
+            said = await lepton(self.cluster.folder(org), "keys", "rotate", key)
         except TimeoutError:
-            self.trouble.append(f"{org} did not renew its {key} key within {ROTATED_S_MAX:g} s")
+            self.trouble.append(f"{org} did not renew its {key} key within {COMMAND_S_MAX:g} s")
             return
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            self.trouble.append(f"{org} could not renew its {key} key: {said.decode().strip()}")
+        if said.code:
+            self.trouble.append(f"{org} could not renew its {key} key: {said.err.strip()}")
 
     async def _fill(self, org: OrgId) -> None:
         """No file of the daemon can grow any more: it must end by itself, with the exit code of an error."""

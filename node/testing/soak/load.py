@@ -40,32 +40,40 @@ class Load:
     refused: Counter[str] = field(default_factory=Counter)
     """Final, and refused by the contract: there must be none."""
     _numbers: Counter[OrgId] = field(default_factory=Counter)
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _on: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: dict[OrgId, list[asyncio.Task[None]]] = field(default_factory=dict)
+    _on: set[OrgId] = field(default_factory=set)
 
     def start(self) -> None:
         """Begin to submit at every member."""
-        self._on.set()
         for org in self.cluster.orgs:
-            self._tasks += [asyncio.create_task(self._submit(org)) for _ in range(SUBMITTERS)]
+            self.begin(org)
+
+    def begin(self, org: OrgId) -> None:
+        """Begin to submit at this member."""
+        self._on.add(org)
+        self._tasks[org] = [asyncio.create_task(self._submit(org)) for _ in range(SUBMITTERS)]
+
+    async def end(self, org: OrgId) -> None:
+        """Submit nothing more at this member, and wait for what is under way there."""
+        self._on.discard(org)
+        await asyncio.gather(*self._tasks.pop(org))
 
     async def finish(self) -> None:
         """Submit nothing more, and wait for what is under way."""
-        self._on.clear()
-        await asyncio.gather(*self._tasks)
-        self._tasks.clear()
+        await asyncio.gather(*(self.end(org) for org in list(self._tasks)))
 
     async def cancel(self) -> None:
         """End at once."""
-        for task in self._tasks:
+        tasks = [task for submitters in self._tasks.values() for task in submitters]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _submit(self, org: OrgId) -> None:
-        while self._on.is_set():
+        while org in self._on:
             async with self.cluster.client(org) as client:
                 with self._counted_as_unknown():
-                    while self._on.is_set():
+                    while org in self._on:
                         outcome = await client.submit("sharing", "register", self._next(org), wait_s=FINAL_S_MAX)
                         if outcome.final and outcome.accepted:
                             self.acknowledged[outcome.transaction] = outcome.height
@@ -74,7 +82,7 @@ class Load:
                         else:
                             self.unknown += 1
                         await asyncio.sleep(self.pause_s)
-            if self._on.is_set():
+            if org in self._on:
                 await asyncio.sleep(AGAIN_S)
 
     @contextmanager

@@ -15,6 +15,8 @@ class Outcome:
     slopes: list[Slope] = field(default_factory=list)
     episodes: list[tuple[Episode, float]] = field(default_factory=list)
     """With the seconds until all went on."""
+    changes: list[tuple[str, float]] = field(default_factory=list)
+    """Of the membership, with the seconds until each was in force."""
     acknowledged: int = 0
     unknown: int = 0
     height: int = 0

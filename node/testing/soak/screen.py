@@ -74,6 +74,21 @@ class Screen:
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
     """Memory and checks."""
+    if outcome.slopes:
+        console.print(_memory(outcome))
+    table = Table("check", "", "", title="checks", title_justify="left")
+    for check in outcome.checks:
+        table.add_row(check.name, "holds" if check.holds else "FAILS", check.says)
+    console.print(table)
+    struck = f"{len(outcome.changes)} changes" if outcome.changes else f"{len(outcome.episodes)} episodes"
+    console.print(
+        f"{outcome.height} blocks, {outcome.acknowledged} transactions acknowledged, {outcome.unknown} unknown, "
+        f"{struck}, {outcome.seconds:.0f} s: {'all holds' if outcome.holds else 'FAILED'}",
+        highlight=False,
+    )
+
+
+def _memory(outcome: Outcome) -> Table:
     memory = Table(
         "member", "blocks", "first MB", "last MB", "MB per 1,000 blocks", title="memory", title_justify="left"
     )
@@ -85,16 +100,7 @@ def show_outcome(console: Console, outcome: Outcome) -> None:
             f"{slope.last_mb:.1f}",
             f"{slope.mb_per_1000_blocks:+.3f}" + ("" if slope.judged else " (warming up, or too few)"),
         )
-    console.print(memory)
-    table = Table("check", "", "", title="checks", title_justify="left")
-    for check in outcome.checks:
-        table.add_row(check.name, "holds" if check.holds else "FAILS", check.says)
-    console.print(table)
-    console.print(
-        f"{outcome.height} blocks, {outcome.acknowledged} transactions acknowledged, {outcome.unknown} unknown, "
-        f"{len(outcome.episodes)} episodes, {outcome.seconds:.0f} s: {'all holds' if outcome.holds else 'FAILED'}",
-        highlight=False,
-    )
+    return memory
 
 
 def as_json(members: int, seed: int, outcome: Outcome) -> dict[str, Any]:
@@ -109,6 +115,7 @@ def as_json(members: int, seed: int, outcome: Outcome) -> dict[str, Any]:
         "unknown": outcome.unknown,
         "checks": [asdict(check) for check in outcome.checks],
         "memory": [{**asdict(slope), "judged": slope.judged} for slope in outcome.slopes],
+        "changes": [{"what": what, "seconds": took_s} for what, took_s in outcome.changes],
         "episodes": [
             {
                 "number": episode.number,
