@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ FOLDER_MODE = 0o700
 
 
 class Files:
-    """Every change that the vote log makes to the disk, by the operating system; a test's own keeps a record of them.
+    """Every change that vote log and snapshots make to the disk, by the operating system; a test's own records them.
 
     Every method raises `OSError`. Nothing is durable before it is synced, names by their folder.
     """
@@ -41,12 +42,16 @@ class Files:
         os.fsync(descriptor)
 
     def rename(self, path: Path, target: Path) -> None:
-        """Give the file another name; what had it is gone."""
+        """Give the file, or the folder with all in it, another name; a file that had it is gone."""
         path.replace(target)
 
     def remove(self, path: Path) -> None:
         """Take the name away, where it still is."""
         path.unlink(missing_ok=True)
+
+    def remove_folder(self, folder: Path) -> None:
+        """Take the folder away with all in it, as far as that can be had."""
+        shutil.rmtree(folder, ignore_errors=True)
 
     def sync_folder(self, folder: Path) -> None:
         """Make the folder's names durable."""

@@ -6,13 +6,14 @@
     DIR/snapshots/<height>/chunks   frames: index, length, CRC-32, the chunk
     DIR/snapshots/incoming/...      one that is being fetched: its head is there first, chunks are added as they come
     DIR/snapshots/making/...        one that is being made; with it a table of the state in the order of its tree
+    DIR/snapshots/doomed/...        one that is being deleted
 
-A folder gets its final name when it is whole and synced, so a crash leaves nothing that looks whole and is not.
+A folder gets its final name when it is whole and synced, and loses it before it is deleted, so a crash leaves nothing
+that looks whole and is not.
 Everything here is synchronous and is called on worker threads; what comes from others is checked by the ledger.
 """
 
 import os
-import shutil
 import sqlite3
 import struct
 import zlib
@@ -23,7 +24,7 @@ from pathlib import Path
 from node.base.codec import encode
 from node.base.types import Height
 from node.edge.storage.errors import StoreDamaged, StoreError
-from node.edge.storage.files import PRIVATE_MODE, make_private_folder, sync_folder, write_atomically
+from node.edge.storage.files import OS_FILES, PRIVATE_MODE, Files, make_private_folder, replace_atomically
 from node.edge.storage.reader import SqliteReader
 from node.ledger import system
 from node.ledger.light import build_path
@@ -42,7 +43,7 @@ KEPT = 2
 """Whole snapshots; older ones are deleted."""
 ROWS_AT_ONCE = 1_000
 _FRAME = struct.Struct(">III")
-_INCOMING, _MAKING = "incoming", "making"
+_INCOMING, _MAKING, _DOOMED = "incoming", "making", "doomed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,13 @@ class _Frame:
 class SnapshotFiles:
     """The folder of a member's snapshots."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, files: Files = OS_FILES) -> None:
         """`root` is made where it is missing. Raises `OSError`."""
         self._root = root
+        self._files = files
         make_private_folder(root)
-        shutil.rmtree(root / _MAKING, ignore_errors=True)
+        for left in (_MAKING, _DOOMED):
+            files.remove_folder(root / left)
         self._frames: dict[Height, dict[int, _Frame]] = {}
 
     def heights(self) -> tuple[Height, ...]:
@@ -91,9 +94,9 @@ class SnapshotFiles:
             if height == 0:
                 return None
             folder = self._root / _MAKING
-            shutil.rmtree(folder, ignore_errors=True)
+            self._files.remove_folder(folder)
             make_private_folder(folder)
-            if not _make(folder, reader, height, cancelled):
+            if not _make(folder, reader, height, cancelled, self._files):
                 return None
             self._finish(folder, height)
             return height
@@ -112,7 +115,7 @@ class SnapshotFiles:
             self.drop_incoming()
         folder = self._root / _INCOMING
         make_private_folder(folder)
-        write_atomically(folder / "head", head, mode=PRIVATE_MODE)
+        os.close(replace_atomically(folder / "head", head, mode=PRIVATE_MODE, files=self._files))
 
     def incoming_chunks(self) -> Iterator[tuple[int, bytes]]:
         """The chunks that are there, in the order in which they came; from a torn one on they are cut off."""
@@ -127,15 +130,24 @@ class SnapshotFiles:
                 break
             end = frame.at + frame.length
             yield index, chunk
-        os.truncate(path, end)
+        descriptor = self._files.open(path)
+        try:
+            self._files.truncate(descriptor, end)
+        finally:
+            os.close(descriptor)
 
     def add_incoming(self, index: int, chunk: bytes) -> None:
         """Keep one checked chunk, synced. Raises `OSError`."""
         path = self._root / _INCOMING / "chunks"
-        with path.open("ab") as file:
-            file.write(_FRAME.pack(index, len(chunk), zlib.crc32(chunk)) + chunk)
-            file.flush()
-            os.fsync(file.fileno())
+        is_first = not path.exists()
+        descriptor = self._files.create(path, PRIVATE_MODE) if is_first else self._files.open(path)
+        try:
+            self._files.write(descriptor, _framed(index, chunk), os.fstat(descriptor).st_size)
+            self._files.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        if is_first:
+            self._files.sync_folder(path.parent)
 
     def ordered_incoming(self) -> Iterator[bytes]:
         """All chunks by index. Raises `StoreDamaged` where one is missing or not what was written."""
@@ -150,33 +162,49 @@ class SnapshotFiles:
 
     def drop_incoming(self) -> None:
         """Forget the one that is being fetched."""
-        shutil.rmtree(self._root / _INCOMING, ignore_errors=True)
+        self._files.remove_folder(self._root / _INCOMING)
 
     def _finish(self, folder: Path, height: Height) -> None:
-        sync_folder(folder)
-        target = self._root / str(height)
-        shutil.rmtree(target, ignore_errors=True)
-        folder.rename(target)
-        sync_folder(self._root)
+        self._files.sync_folder(folder)
+        self._delete(height)
+        self._files.rename(folder, self._root / str(height))
+        self._files.sync_folder(self._root)
         for old in self.heights()[:-KEPT]:
-            self._frames.pop(old, None)
-            shutil.rmtree(self._root / str(old), ignore_errors=True)
+            self._delete(old)
+
+    def _delete(self, height: Height) -> None:
+        """The name goes first, durably: what is half deleted must not be taken for a snapshot."""
+        self._frames.pop(height, None)
+        folder, doomed = self._root / str(height), self._root / _DOOMED
+        if folder.exists():
+            self._files.remove_folder(doomed)
+            self._files.rename(folder, doomed)
+            self._files.sync_folder(self._root)
+            self._files.remove_folder(doomed)
 
 
-def _make(folder: Path, reader: SqliteReader, height: Height, cancelled: Callable[[], bool]) -> bool:
+def _framed(index: int, chunk: bytes) -> bytes:
+    return _FRAME.pack(index, len(chunk), zlib.crc32(chunk)) + chunk
+
+
+def _make(folder: Path, reader: SqliteReader, height: Height, cancelled: Callable[[], bool], files: Files) -> bool:
     """Write chunks and head; whether it was not cancelled."""
     certified, receipts = reader.block(height), reader.receipts(height)
     assert certified is not None, "the chain has the block of its own height"
     assert receipts is not None, "and its receipts"
     parts: list[Part] = []
-    with (folder / "chunks").open("wb") as file:
-        for index, (part, chunk) in enumerate(state_chunks(folder / "sorted.sqlite", reader)):
+    descriptor, end = files.create(folder / "chunks", PRIVATE_MODE), 0
+    try:
+        for index, (part, chunk) in enumerate(state_chunks(folder / "sorted.sqlite", reader, files)):
             if cancelled():
                 return False
             parts.append(part)
-            file.write(_FRAME.pack(index, len(chunk), zlib.crc32(chunk)) + chunk)
-        file.flush()
-        os.fsync(file.fileno())
+            framed = _framed(index, chunk)
+            files.write(descriptor, framed, end)
+            end += len(framed)
+        files.sync(descriptor)
+    finally:
+        os.close(descriptor)
     if upper_nodes(parts)[0] != certified.block.header.state_root:
         raise StoreDamaged(
             f"the state in the database is not the one that block {height} covers: "
@@ -184,16 +212,16 @@ def _make(folder: Path, reader: SqliteReader, height: Height, cancelled: Callabl
         )
     path = build_path(system.set_history(reader), reader.certified_header, height)
     head = SnapshotHead(path, certified, receipts, tuple(parts))
-    write_atomically(folder / "head", encode(head), mode=PRIVATE_MODE)
+    os.close(replace_atomically(folder / "head", encode(head), mode=PRIVATE_MODE, files=files))
     return True
 
 
-def state_chunks(scratch: Path, reader: SqliteReader) -> Iterator[tuple[Part, bytes]]:
+def state_chunks(scratch: Path, reader: SqliteReader, files: Files = OS_FILES) -> Iterator[tuple[Part, bytes]]:
     """The state cut into parts, from left to right. `scratch` is a file for a table that is deleted at the end.
 
     Memory is bounded by one chunk, whatever the state's size. Raises `StoreError`.
     """
-    scratch.unlink(missing_ok=True)
+    files.remove(scratch)
     table = sqlite3.connect(scratch, isolation_level=None)
     try:
         table.execute("PRAGMA journal_mode = OFF")
@@ -213,7 +241,7 @@ def state_chunks(scratch: Path, reader: SqliteReader) -> Iterator[tuple[Part, by
         raise StoreError(f"cannot sort the state in {scratch} ({error}): check the disk's space") from error
     finally:
         table.close()
-        scratch.unlink(missing_ok=True)
+        files.remove(scratch)
 
 
 def _fill(table: sqlite3.Connection, reader: SqliteReader) -> Sizes:

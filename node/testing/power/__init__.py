@@ -1,13 +1,23 @@
 """Power loss, replayed: what a program wrote is recorded, and every disk that a crash could leave is made of it.
 
-`journal` says what happens to a disk; `vfs` records it of SQLite, `recorder` of the vote log; `disk` holds what is
+`journal` says what happens to a disk; `vfs` records it of SQLite, `recorder` of the rest; `disk` holds what is
 durable and what is still on its way, and draws a crash from it; `ledger` and `votes` are a member's life with what it
-was promised, `replay` puts it together.
+was promised; `engine` is the life of a whole engine among others, `facts` what it was told and told others, `reopened`
+starts it again; `replay` puts it together.
 """
 
 from node.testing.power.disk import Disk, write_image
 from node.testing.power.journal import Journal
-from node.testing.power.replay import Crashes, lose_power
+from node.testing.power.replay import Crashes, lose_engine_power, lose_power
 from node.testing.power.vfs import VfsUnavailable, recording
 
-__all__ = ["Crashes", "Disk", "Journal", "VfsUnavailable", "lose_power", "recording", "write_image"]
+__all__ = [
+    "Crashes",
+    "Disk",
+    "Journal",
+    "VfsUnavailable",
+    "lose_engine_power",
+    "lose_power",
+    "recording",
+    "write_image",
+]

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from node.edge.storage.errors import StoreError
-from node.ledger.errors import ChainBroken
-from node.testing.power.replay import Crashes, lose_power
+from node.ledger.errors import LedgerError
+from node.testing.power.replay import Crashes, lose_engine_power, lose_power
 from node.testing.power.vfs import VfsUnavailable
 
 PROGRESS_EVERY = 10
+BLOCKS_PER_TURN = 6
+"""About, of an engine's life."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,22 +28,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed: list[int] = []
     seed = options.seed
     while seed == options.seed or (time.monotonic() < until and seed < options.seed + options.seeds):
-        with tempfile.TemporaryDirectory(prefix="lepton-power-") as scratch:
-            try:
-                found.append(asyncio.run(lose_power(Path(scratch), seed, options.blocks, options.points)))
-            except VfsUnavailable as error:
-                print(f"nothing was recorded: {error}", file=sys.stderr)
-                return 2
-            except (AssertionError, StoreError, ChainBroken) as error:
-                failed.append(seed)
-                print(f"seed {seed} FAILED: {error}", file=sys.stderr)
-                replay = f"scripts/power --seed {seed} --seeds 1 --blocks {options.blocks} --points {options.points}"
-                print(f"  replay it with: {replay}", file=sys.stderr)
+        scratch = Path(tempfile.mkdtemp(prefix="lepton-power-"))
+        try:
+            found.append(asyncio.run(_lose(scratch, seed, options)))
+        except VfsUnavailable as error:
+            print(f"nothing was recorded: {error}", file=sys.stderr)
+            return 2
+        except (AssertionError, StoreError, LedgerError) as error:
+            failed.append(seed)
+            print(f"seed {seed} FAILED: {error}", file=sys.stderr)
+            how = "--engine " if options.engine else ""
+            replay = f"{how}--seed {seed} --seeds 1 --blocks {options.blocks} --points {options.points}"
+            print(f"  replay it with: scripts/power {replay}", file=sys.stderr)
+            print(f"  its last disk is in {scratch}", file=sys.stderr)
+        else:
+            shutil.rmtree(scratch)
         seed += 1
         if (seed - options.seed) % PROGRESS_EVERY == 0:
             print(f"{seed - options.seed} seeds", file=sys.stderr, flush=True)
     _summary(found, failed)
     return 1 if failed else 0
+
+
+async def _lose(scratch: Path, seed: int, options: argparse.Namespace) -> Crashes:
+    if options.engine:
+        return await lose_engine_power(scratch, seed, max(1, options.blocks // BLOCKS_PER_TURN), options.points)
+    return await lose_power(scratch, seed, options.blocks, options.points)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -53,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=10, help="how many seeds, counting up (default 10)")
     parser.add_argument("--minutes", type=float, default=5.0, help="stop after so long (default 5)")
     parser.add_argument("--blocks", type=int, default=60, help="blocks of each life (default 60)")
+    parser.add_argument("--engine", action="store_true", help="a whole engine among others, not store and log alone")
     parser.add_argument("--points", type=int, default=100, help="crashes between syncs in each life (default 100)")
     return parser
 

@@ -6,6 +6,7 @@ change of names in it may have happened or not. Sectors outside a write are neve
 """
 
 import random
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,11 +81,12 @@ class Disk:
                 self._names[path].pending.append(event)
             case Sync(path):
                 self._names[path].settle()
-            case Rename(path, target):
-                self._names[target] = self._names.pop(path)
-                self._moves.append((event, self._names[target]))
+            case Rename(path):
+                file = self._names.get(path)
+                _move(self._names, event, file)
+                self._moves.append((event, file))
             case Unlink(path):
-                del self._names[path]
+                self._names.pop(path, None)
                 self._moves.append((event, None))
             case SyncFolder(folder):
                 self._settle_names(folder)
@@ -119,18 +121,21 @@ def _move(names: dict[str, _File], move: Create | Rename | Unlink, file: _File |
             assert file is not None, "a new name has a file"
             names[path] = file
         case Rename(path, target):
-            assert file is not None, "a renamed file is one"
-            names.pop(path, None)
-            names[target] = file
+            if file is not None:
+                names.pop(path, None)
+                names[target] = file
+                return
+            # A folder, with those names in it that have got to the disk.
+            for name in [name for name in names if name.startswith(path + "/")]:
+                names[target + name.removeprefix(path)] = names.pop(name)
         case Unlink(path):
             names.pop(path, None)
 
 
 def write_image(image: dict[str, bytes], source: Path, target: Path) -> None:
     """Lay the files of a crash, recorded below `source`, out below `target`, which is emptied first."""
-    for old in sorted(target.rglob("*")):
-        if old.is_file():
-            old.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
     for path, content in image.items():
         place = target / Path(path).relative_to(source.resolve())
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ class Unlink:
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """The file has another name; what had that one is gone."""
+    """The file, or the folder with all in it, has another name; what had that one is gone."""
 
     path: str
     target: str

@@ -1,4 +1,4 @@
-"""Records what the vote log does to its file, and refuses it where the journal says that the disk is full."""
+"""Records what vote log and snapshots do to their files, and refuses it where the journal says the disk is full."""
 
 import errno
 import os
@@ -64,6 +64,13 @@ class RecordingFiles(Files):
         if path.exists():
             self._journal.events.append(Unlink(str(path)))
         super().remove(path)
+
+    def remove_folder(self, folder: Path) -> None:
+        """See `Files`."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self._journal.events.append(Unlink(str(path)))
+        super().remove_folder(folder)
 
     def sync_folder(self, folder: Path) -> None:
         """See `Files`."""

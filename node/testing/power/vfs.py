@@ -20,7 +20,8 @@ _OPEN_CREATE = 0x4
 _OPEN_JOURNAL_OR_WAL = 0x800 | 0x4000 | 0x80000
 """SQLite's unix VFS syncs the folder of a new journal or log together with the file's first sync."""
 
-_Open = CFUNCTYPE(c_int, c_void_p, c_char_p, c_void_p, c_int, POINTER(c_int))
+_Open = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, POINTER(c_int))
+"""The name stays an address: SQLite keeps it, and reads what stands behind its end."""
 _Delete = CFUNCTYPE(c_int, c_void_p, c_char_p, c_int)
 _Close = CFUNCTYPE(c_int, c_void_p)
 _WriteAt = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
@@ -103,8 +104,8 @@ class _Recorder:
         self.vfs.xDelete = _Delete(self._delete)
         _kept.append(self)
 
-    def _open(self, vfs: int, name: bytes | None, file: int, flags: int, out: Any) -> int:
-        path = name.decode() if name is not None else ""
+    def _open(self, vfs: int, name: int | None, file: int, flags: int, out: Any) -> int:
+        path = ctypes.string_at(name).decode() if name is not None else ""
         new = path != "" and not Path(path).exists()
         found: int = self._base.xOpen(vfs, name, file, flags, out)
         if found != _OK or not path.startswith(self._folder):
