@@ -12,8 +12,8 @@ from node.testing.power.facts import EngineFacts
 from node.testing.power.journal import Event, Journal, Mark, Rename, Sync
 from node.testing.power.replay import EngineRecord, crash_points, record_engine
 
-TURNS = 4
-POINTS = 25
+TURNS = 1
+POINTS = 15
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def record(tmp_path_factory) -> EngineRecord:
 async def broken(record: EngineRecord, events: list[Event], again) -> int:
     """How many crashes of this journal break a promise."""
     found = 0
-    for image, facts in crash_points(Journal(events), random.Random(1), POINTS, EngineFacts(), at_syncs=0.1):
+    for image, facts in crash_points(Journal(events), random.Random(1), POINTS, EngineFacts(), at_syncs=0.15):
         try:
             await record.check(image, facts, again, wholly=False)
         except (AssertionError, StoreError, LedgerError):

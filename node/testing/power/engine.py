@@ -12,7 +12,7 @@ The members run in real time, so a life cannot be had twice; its crashes follow 
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -41,7 +41,7 @@ from node.ledger.genesis import genesis_writes
 from node.testing.founding import Founding
 from node.testing.network import MemoryNetwork, MemoryTransport
 from node.testing.power.facts import Acknowledged, Begun, Kept, Sent, Signed
-from node.testing.power.journal import Journal
+from node.testing.power.journal import Journal, Rename
 from node.testing.power.recorder import RecordingFiles
 from node.testing.signing import HeldSigners
 
@@ -251,6 +251,8 @@ class EngineLife:
         try:
             for member in members:
                 await member.start()
+            await self._finished("making", lambda: self._agree(self.recorded))
+            await self._finished("incoming", lambda: self._be_away(AWAY_BLOCKS[1]))
             for _ in range(turns):
                 await self._agree(self.recorded)
                 match self._chance.choice(("agree", "restart", "away")):
@@ -262,7 +264,6 @@ class EngineLife:
                     case "away":
                         await self._be_away(self._chance.randint(*AWAY_BLOCKS))
             await self._caught_up()
-            await self._snapshot_made()
             blocks = self._digests(members)
         finally:
             for member in members:
@@ -290,9 +291,12 @@ class EngineLife:
     async def _caught_up(self) -> None:
         await self._until(lambda: self.recorded.height >= self.others[0].height)
 
-    async def _snapshot_made(self) -> None:
-        shelf = self.recorded.folder / SNAPSHOTS
-        await self._until(lambda: any(place.name.isdigit() for place in shelf.iterdir()))
+    async def _finished(self, folder: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this until a snapshot that lay in the folder is whole: every life has both kinds."""
+        path = str(self.recorded.folder / SNAPSHOTS / folder)
+        async with asyncio.timeout(WAIT_S):
+            while not any(isinstance(event, Rename) and event.path == path for event in self.recorded.journal.events):
+                await work()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(WAIT_S):
