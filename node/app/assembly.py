@@ -114,8 +114,9 @@ class MemberNode:
         egress: EgressPolicy,
         snapshots: Terms,
         replica_bytes: int,
+        cel_version: str,
     ) -> None:
-        """`replica_bytes` is what it keeps of others' data sets at most."""
+        """`replica_bytes` is what it keeps of others' data sets at most; `cel_version` is the installed one."""
         self.org = org
         self.chain = chain_id(genesis.body)
         self._folder = folder
@@ -125,6 +126,8 @@ class MemberNode:
         self._egress = egress
         self._snapshots = snapshots
         self._replica_bytes = replica_bytes
+        self._cel_version = cel_version
+        self._unfit: str | None = None
         self._log = log.bind(org=org)
         self._stack = AsyncExitStack()
 
@@ -160,6 +163,7 @@ class MemberNode:
         self._assemble(vote_log)
         await self.renewal.keep_card()
         self.renewal.warn()
+        self._say_if_unfit()
         await self.transport.start()
         self._stack.push_async_callback(self.transport.close)
 
@@ -180,6 +184,7 @@ class MemberNode:
             silence=vote_log.silence,
             nonce=Digest(entropy.bytes(32)),
             halt_at=read_halt(self._folder.halt),
+            cel_version=self._cel_version,
         )
         self.transport = self._make_transport(
             Wiring(
@@ -349,11 +354,18 @@ class MemberNode:
         self._log.warning("contradiction", org=first.org, kind=first.kind.name, height=first.height, round=first.round)
         self.duties.report(first, second)
 
+    def _say_if_unfit(self) -> None:
+        unfit = self.engine.replica.why_unfit
+        if unfit is not None and unfit != self._unfit:
+            self._log.error("does not vote", reason=unfit)
+        self._unfit = unfit
+
     def _committed(self, height: Height) -> None:
         self._log.debug("block", height=height)
         if (epoch := self._members.epoch) != self._epoch:
             self._epoch = epoch
             self.transport.recheck()
+        self._say_if_unfit()
         self.backend.committed(height)
         self.duties.look()
         self.renewal.committed()

@@ -16,6 +16,7 @@ import uvloop
 from node.api import OperatorServer
 from node.app.assembly import MemberNode, Wiring
 from node.app.settings import Folder, Settings, SettingsError
+from node.app.versions import installed_cel_version
 from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
 from node.edge.telemetry import configure_logs
@@ -93,6 +94,7 @@ async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Ge
         EgressPolicy(settings.egress.norm_max, settings.egress.values_max),
         Terms(settings.snapshots.every, settings.snapshots.behind, settings.snapshots.keep_blocks),
         settings.vault.replica_bytes,
+        installed_cel_version(),
     )
     await node.open()
     # What stands by now stays; no collection needs to walk it again.

@@ -70,6 +70,7 @@ class Standing:
             "silent_because": replica.why_silent,
             "halt_at": replica.halt_at,
             "halted": replica.is_halted,
+            "unfit_because": replica.why_unfit,
             "job": training.job.hex() if training.job is not None else None,
             "training_round": training.training_round,
             "phase": training.phase,

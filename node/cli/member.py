@@ -126,6 +126,8 @@ def _facts(status: dict[str, Any], daemon: DaemonReading) -> list[tuple[str, str
         )
     if daemon.silent_because is not None:
         facts.append(("silent", daemon.silent_because))
+    if daemon.unfit_because is not None:
+        facts.append(("does not vote", daemon.unfit_because))
     if daemon.halt_at is not None:
         facts.append(("halts at", f"{daemon.halt_at:,}"))
     held = (

@@ -1,4 +1,4 @@
-"""`lepton network apply | admit | suspend | remove | revoke | replace | support | withdraw | leave`, and
+"""`lepton network apply | admit | suspend | remove | revoke | replace | adopt | support | withdraw | leave`, and
 `lepton network members | motions`: who belongs to the network."""
 
 import shutil
@@ -9,12 +9,23 @@ import typer
 
 from node.app.settings import Folder
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, PublicKey, is_org_id
+from node.base.types import Digest, Height, OrgId, PublicKey, is_cel_version, is_org_id
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, submit
 from node.cli.join import hand_over
 from node.edge.storage import read_card, readable_card
 from node.ledger.contracts import membership
-from node.ledger.contracts.membership import Admit, Leave, Motion, Remove, Replace, Revoke, Support, Suspend, Withdraw
+from node.ledger.contracts.membership import (
+    Admit,
+    Adopt,
+    Leave,
+    Motion,
+    Remove,
+    Replace,
+    Revoke,
+    Support,
+    Suspend,
+    Withdraw,
+)
 
 CardFile = Annotated[Path, typer.Argument(help="The organisation's card file.")]
 Organisation = Annotated[str, typer.Argument(help="The organisation's name.")]
@@ -23,7 +34,7 @@ MotionId = Annotated[str, typer.Argument(help="The motion's id, or the first dig
 
 def add_to(network: typer.Typer) -> None:
     """Add the membership's commands to `lepton network`."""
-    for command in (apply, admit, suspend, remove, revoke, replace, support, withdraw, leave, members, motions):
+    for command in (apply, admit, suspend, remove, revoke, replace, adopt, support, withdraw, leave, members, motions):
         network.command()(command)
 
 
@@ -116,6 +127,21 @@ def replace(context: typer.Context, card: CardFile, json: Json = False) -> None:
     _vote(context, Replace(read_card(card)), as_json=json)
 
 
+def adopt(
+    context: typer.Context,
+    cel_version: Annotated[str, typer.Argument(help="Of cel-expr-python, as its package names it.")],
+    from_height: Annotated[int, typer.Option(min=1, help="The first height that is decided by it.")],
+    json: Json = False,
+) -> None:
+    """Vote for another version of CEL, by which contracts decide, from a height on. Who lacks it then does not vote.
+
+    Example: lepton --dir north network adopt 0.1.4 --from-height 250000
+    """
+    if not is_cel_version(cel_version):
+        raise CommandError(f"{cel_version!r} is no version of a package")
+    _vote(context, Adopt(cel_version, Height(from_height)), as_json=json)
+
+
 def support(context: typer.Context, motion: MotionId, json: Json = False) -> None:
     """Vote for a motion that another member opened. Look at it first: `lepton network motions --json`.
 
@@ -187,7 +213,7 @@ def _print_motions(found: dict[str, Any]) -> None:
     rows = [
         (
             m["id"][:12],
-            f"{m['kind']} {m['org']}",
+            f"{m['kind']} {m['org'] or m['about']['cel_version']}",
             f"{m['counted']} of {m['needed']}",
             ", ".join(m["supporters"]),
             m["until"] + (" RUN OUT" if m["run_out"] else ""),

@@ -10,6 +10,7 @@ import typer
 
 from node.app.member import draft_network, install_network, keep_peers, sign_network
 from node.app.settings import Folder
+from node.app.versions import installed_cel_version
 from node.base.types import Parameters, chain_id
 from node.cli import join, membership
 from node.cli.common import Json, console, print_json, print_table, prompt_passphrase
@@ -39,7 +40,9 @@ def found(
 
     Example: lepton --dir north network found --name trio north/card.json east.json west.json --out trio.json
     """
-    parameters = Parameters(round_timeout_ms=round_timeout_ms, heartbeat_ms=heartbeat_ms)
+    parameters = Parameters(
+        round_timeout_ms=round_timeout_ms, heartbeat_ms=heartbeat_ms, cel_version=installed_cel_version()
+    )
     draft_network(name, cards, out, parameters)
     _report(sign_network(context.obj.dir, out, prompt_passphrase), out)
 

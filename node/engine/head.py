@@ -89,7 +89,13 @@ class Head:
         prefix = f"evidence/fault/{org}/".encode()
         return any(int(key[len(prefix) :].split(b"/")[0]) >= height for key, _ in self._state.scan(prefix))
 
+    @property
+    def cel_version(self) -> str:
+        """By which conditions are decided in the next block."""
+        return self._adopted or self.parameters.cel_version
+
     def _take_over_members(self) -> None:
+        self._adopted = membership.cel_version_at(self._entries, Height(self.height + 1))
         self.members: MemberSet = members_at_head(self._state)
         self.changes_wait = membership.has_queue(self._entries)
         epoch = membership.epoch(self._entries)

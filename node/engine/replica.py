@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from node.base.codec import DecodeError, decode, encode
 from node.base.ports import ChainReader, Keyring, Silence, StateReader, Verifier
 from node.base.types import (
+    CEL_VERSION,
     Block,
     BlocksRequest,
     BlocksResponse,
@@ -131,10 +132,12 @@ class Replica:
         silence: Silence | None,
         nonce: Digest,
         halt_at: Height | None = None,
+        cel_version: str = CEL_VERSION,
         read: Callable[[Any, bytes], Any] = decode,
     ) -> None:
         """`vote_log` and `silence` are what the vote log holds, None for a missing one; `nonce` is this start's own.
 
+        `cel_version` is the installed one: where the chain wants another, nothing is signed and nothing applied.
         `read` is `decode`, or what gives the same: in one process, members may share what one of them has read.
         """
         self._org = org
@@ -158,6 +161,7 @@ class Replica:
             nonce=nonce,
             members_at=self._head.members_at,
             verify=self._verify,
+            cel_version=cel_version,
         )
         self._consensus = consensus.Consensus(
             org=org,
@@ -263,8 +267,13 @@ class Replica:
 
     @property
     def is_halted(self) -> bool:
-        """Whether the last block is the one to halt at."""
-        return self._restraint.is_halted(self._head.height)
+        """Whether no block may follow the last one here: the operator's halt, or another CEL than the chain's."""
+        return self._restraint.is_halted(self._head.height) or self.why_unfit is not None
+
+    @property
+    def why_unfit(self) -> str | None:
+        """Why this member does not vote though nobody halted it, for its operator."""
+        return self._restraint.why_unfit(self._head.cel_version)
 
     @property
     def wake_at(self) -> int | None:

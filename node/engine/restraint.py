@@ -23,11 +23,13 @@ class Restraint:
         nonce: Digest,
         members_at: consensus.MembersAt,
         verify: Verifier,
+        cel_version: str,
     ) -> None:
-        """`silence` is None when the vote log is missing; `nonce` is this start's own."""
+        """`silence` is None when the vote log is missing; `nonce` is this start's own; `cel_version` is installed."""
         self._org = org
         self.silence = silence
         self.halt_at = halt_at
+        self._cel_version = cel_version
         self._recovery: consensus.Recovery | None = None
         if silence is None:
             self._recovery = consensus.Recovery(org, chain, nonce, members_at, verify)
@@ -44,6 +46,15 @@ class Restraint:
     def is_halted(self, head: Height) -> bool:
         """Whether no block may follow this one."""
         return self.halt_at is not None and head >= self.halt_at
+
+    def why_unfit(self, cel_version: str) -> str | None:
+        """Why this member may judge no block where conditions are decided by this version; None when it may."""
+        if cel_version == self._cel_version:
+            return None
+        return (
+            f"the network decides contracts by CEL {cel_version}, and here {self._cel_version} is installed; "
+            f"another version may decide otherwise: install cel-expr-python {cel_version} and start the daemon again"
+        )
 
     def search(self, input: consensus.RecoveryInput, now: Instant) -> list[consensus.RecoveryEffect]:
         """Go on looking for the silence's end, if that is still unknown."""

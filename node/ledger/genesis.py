@@ -1,6 +1,5 @@
 """Height 0: which genesis can found a chain, and the state that it founds."""
 
-import re
 from itertools import pairwise
 
 from node.base import crypto
@@ -13,6 +12,7 @@ from node.base.types import (
     MemberSet,
     Parameters,
     genesis_signing_bytes,
+    is_cel_version,
 )
 from node.ledger.cards import TIME_MS_LIMIT, card_fault
 from node.ledger.contracts import membership
@@ -98,7 +98,7 @@ def _check_parameters(parameters: Parameters) -> None:
         and 0 < parameters.time_tolerance_ms < 1 << 31
         and 0 < parameters.heartbeat_ms < 1 << 40
         and 0 < parameters.motion_ms < 1 << 40
-        and re.fullmatch(r"[0-9a-z.+-]{1,32}", parameters.cel_version) is not None
+        and is_cel_version(parameters.cel_version)
     )
     if not sane:
         raise InvalidGenesis(f"the parameters make no sense together: {parameters}")

@@ -27,6 +27,7 @@ from node.app.assembly import MemberNode, RunningTransport, Wiring
 from node.app.daemon import grpc_transport
 from node.app.member import TLS_DAYS
 from node.app.settings import Folder
+from node.app.versions import installed_cel_version
 from node.base.codec import encode
 from node.base.crypto import Ed25519Signer
 from node.base.ports import TransactionRecord
@@ -204,6 +205,7 @@ class Cluster:
             EgressPolicy(),
             self._snapshots,
             REPLICA_BYTES,
+            installed_cel_version(),
         )
         if not member.folder.root.exists():
             # Once, as `lepton network install` does: a vote log that is lost later must not come back empty.

@@ -162,7 +162,10 @@ def waiting(seen: Snapshot) -> Iterator[Finding]:
             yield Finding(
                 "waiting", Severity.WARNING, says, "leave it linked to the others; with n <= 3 see: lepton recover"
             )
-        if daemon.halted:
+        if daemon.unfit_because is not None:
+            says = f"this member does not vote and takes no blocks: {daemon.unfit_because}"
+            yield Finding("waiting", Severity.PROBLEM, says, "install that version, then: lepton run")
+        elif daemon.halted:
             says = f"halted at height {daemon.halt_at}, as an operator asked"
             yield Finding("waiting", Severity.WARNING, says, "upgrade, then lift it: lepton halt-at --off")
         elif daemon.halt_at is not None:

@@ -261,6 +261,7 @@ def daemon_reading(status: dict[str, Any]) -> DaemonReading:
         silent_because=status.get("silent_because"),
         halt_at=status.get("halt_at"),
         halted=bool(status.get("halted")),
+        unfit_because=status.get("unfit_because"),
     )
 
 

@@ -138,6 +138,7 @@ class DaemonReading:
     silent_because: str | None = None
     halt_at: int | None = None
     halted: bool = False
+    unfit_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from node.ledger.contracts import membership
 from node.ledger.contracts.contract import View, view
 from node.ledger.contracts.membership import (
     Admit,
+    Adopt,
     Change,
     Join,
     Motion,
@@ -79,12 +80,14 @@ def _motion(id_: str, found: OpenMotion, members: MemberSet, time_ms: int) -> di
     }
 
 
-def _subject(motion: Motion) -> str:
+def _subject(motion: Motion) -> str | None:
     match motion:
         case Admit(card) | Replace(card):
             return card.body.org
         case Suspend(org) | Remove(org) | Revoke(org, _):
             return org
+        case Adopt():
+            return None
         case _:
             assert_never(motion)
 
@@ -95,6 +98,8 @@ def _about(motion: Motion) -> dict[str, Any]:
             return {"card": readable_card(card)}
         case Revoke(_, key):
             return {"key": key.hex()}
+        case Adopt(version, from_height):
+            return {"cel_version": version, "from_height": from_height}
         case Suspend() | Remove():
             return {}
         case _:

@@ -29,6 +29,7 @@ from node.base.types.envelopes import (
     seal_version_key,
 )
 from node.base.types.identity import (
+    CEL_VERSION,
     TLS_DOMAIN,
     Card,
     CardBody,
@@ -41,6 +42,7 @@ from node.base.types.identity import (
     chain_id,
     endorsement_signing_bytes,
     genesis_signing_bytes,
+    is_cel_version,
     member_set_digest,
     parameters_digest,
 )
@@ -90,6 +92,7 @@ from node.base.types.proposals import CertifiedBlock, CertifiedHeader, PreparedB
 from node.base.types.statements import Statement, statement_of, statement_signing_bytes
 
 __all__ = [
+    "CEL_VERSION",
     "DIGESTS_MAX",
     "ENVELOPE_BYTES_MAX",
     "FIRST_HEIGHT",
@@ -151,6 +154,7 @@ __all__ = [
     "envelope_digest",
     "genesis_signing_bytes",
     "header_digest",
+    "is_cel_version",
     "is_data_name",
     "is_org_id",
     "member_set_digest",

@@ -1,5 +1,6 @@
 """Who is who: cards, the genesis that all founders sign, and the set of members that votes at a height."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from node.base.types.names import Digest, OrgId, PublicKey, Signature
 
 CEL_VERSION = "0.1.3"
 """What a new chain decides by."""
+
+_CEL_VERSION = re.compile(r"[0-9a-z.+-]{1,32}\Z")
 
 TLS_DOMAIN = "member.lepton.internal"
 """Every certificate of a member has one DNS name, below this one and unique to its key. Who a peer is follows from the
@@ -53,6 +56,11 @@ def card_signing_bytes(body: CardBody) -> bytes:
 def endorsement_signing_bytes(body: CardBody) -> bytes:
     """What the old organisation key signs so that a card with a new organisation key may follow its own."""
     return b"lepton/endorsement\x00" + encode(body)
+
+
+def is_cel_version(text: str) -> bool:
+    """Whether it can be a version."""
+    return _CEL_VERSION.match(text) is not None
 
 
 @dataclass(frozen=True)

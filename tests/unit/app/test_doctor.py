@@ -177,6 +177,12 @@ TABLE = {
     "peer behind": (peers(bob={"height": 10}), "quorum", N, "bob is 90 blocks behind"),
     "no heartbeat": (ledger(head_time_ms=NOW_MS - 2_000_000), "quorum", P, "33 minutes old"),
     "silent": (daemon(silent_because="its vote log was lost", silent_until=107), "waiting", W, "until height 107"),
+    "other CEL": (
+        daemon(unfit_because="the network decides by CEL 9", halted=True),
+        "waiting",
+        P,
+        "does not vote and takes no blocks: the network decides by CEL 9",
+    ),
     "halted": (daemon(halt_at=100, halted=True), "waiting", W, "halted at height 100"),
     "will halt": (daemon(halt_at=500), "waiting", N, "500"),
     "queue": (ledger(queue=("eve joins",)), "waiting", N, "1 change of the members not in force yet: eve joins"),

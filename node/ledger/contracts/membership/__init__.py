@@ -16,13 +16,14 @@ key                              value
 ``queue/<number>``               `Queued`: an accepted change that is not in force yet
 ``replaced/<organisation>``      the node key that its last rotation replaced
 ``recovered/<org>/<height>``     `Recovered`: an operator ended a silence by hand
+``cel/<height>``                 the version of CEL that was adopted from that height on
 ``epoch``                        int; grows whenever who may connect, certificates or addresses changed
 ===============================  ==================================================================================
 
-Refusals: already-admitted, already-leaving, already-ready, already-revoked, already-supported, bad-card,
-bad-signature, key-taken, known, last-member, not-a-candidate, not-a-member, not-endorsed, not-in-force, not-supported,
-old-card, old-height, revoked-key, rotation-waits, term-over, too-many-motions, unknown-height, unknown-key,
-wrong-root.
+Refusals: already-admitted, already-leaving, already-ready, already-revoked, already-supported, bad-card, bad-height,
+bad-signature, bad-version, key-taken, known, last-member, not-a-candidate, not-a-member, not-endorsed, not-in-force,
+not-supported, old-card, old-height, revoked-key, rotation-waits, term-over, too-many-motions, unknown-height,
+unknown-key, wrong-root.
 
 `types` what is asked and kept; `store` reads and writes; `changes` the queue; `cards`, `motions`, `entering` the
 methods.
@@ -37,6 +38,7 @@ from node.ledger.contracts.membership.store import (
     NAME,
     candidates,
     card_of,
+    cel_version_at,
     certificates_of,
     epoch,
     fingerprint,
@@ -53,6 +55,7 @@ from node.ledger.contracts.membership.store import (
 )
 from node.ledger.contracts.membership.types import (
     Admit,
+    Adopt,
     Certificates,
     Change,
     Join,
@@ -80,6 +83,7 @@ __all__ = [
     "MEMBERSHIP",
     "NAME",
     "Admit",
+    "Adopt",
     "Certificates",
     "Change",
     "Join",
@@ -102,6 +106,7 @@ __all__ = [
     "Withdraw",
     "candidates",
     "card_of",
+    "cel_version_at",
     "certificates_of",
     "changes_max",
     "coming_members",

@@ -2,13 +2,14 @@
 
 from typing import assert_never
 
-from node.base.types import Digest, OrgId, PublicKey
+from node.base.types import Digest, OrgId, PublicKey, is_cel_version
 from node.ledger.contracts.contract import Context, Rejected
 from node.ledger.contracts.membership import store
 from node.ledger.contracts.membership.cards import check_card, take_card
 from node.ledger.contracts.membership.changes import accept_change, coming_members
 from node.ledger.contracts.membership.types import (
     Admit,
+    Adopt,
     KnownKey,
     Motion,
     OpenMotion,
@@ -23,6 +24,9 @@ from node.ledger.contracts.membership.types import (
     motion_id,
 )
 
+ADOPT_AHEAD_MIN = 2
+"""Blocks between the one that decides on a version and the one from which it holds."""
+ADOPT_AHEAD_MAX = 10_000_000
 MOTIONS_PER_ORG_MAX = 16
 """Open motions that one organisation began."""
 
@@ -122,6 +126,11 @@ def _check(context: Context, motion: Motion) -> None:
                 raise Rejected("unknown-key", "This organisation never had such a key; compare its card.")
             if known.revoked:
                 raise Rejected("already-revoked", "The key is revoked already.")
+        case Adopt(version, from_height):
+            if not is_cel_version(version):
+                raise Rejected("bad-version", "A version is 1 to 32 of a-z, 0-9, '.', '+' and '-'.")
+            if not context.height + ADOPT_AHEAD_MIN <= from_height <= context.height + ADOPT_AHEAD_MAX:
+                raise Rejected("bad-height", "Name a height that is still to come, so that all can prepare for it.")
         case Replace(card):
             if not store.may_connect(context, card.body.org):
                 raise Rejected("not-a-member", "The organisation is not in the network; admit its card instead.")
@@ -144,6 +153,8 @@ def _pass(context: Context, motion: Motion) -> None:
             _revoke(context, org, key)
         case Replace(card):
             take_card(context, card)
+        case Adopt(version, from_height):
+            context.put(store.cel_key(from_height), version.encode())
         case _:
             assert_never(motion)
 

@@ -22,6 +22,21 @@ from node.ledger.contracts.membership.types import (
 NAME = "membership"
 
 
+def cel_version_at(membership: View, height: Height) -> str | None:
+    """The version of cel-expr-python that was adopted for this height; None where the genesis's holds."""
+    found = None
+    for key, value in membership.scan("cel/"):
+        if key > cel_key(height):
+            break
+        found = value.decode()
+    return found
+
+
+def cel_key(height: Height) -> str:
+    """Of the version that holds from this height on."""
+    return f"cel/{height:020}"
+
+
 def card_of(membership: View, org: OrgId) -> Card | None:
     """The newest card of an organisation, whatever its standing."""
     return membership.load(Card, f"card/{org}")

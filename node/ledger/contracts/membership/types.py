@@ -78,7 +78,18 @@ class Replace:
     card: Card
 
 
-Motion = Admit | Suspend | Remove | Revoke | Replace
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """From this height on, organisations' conditions are decided by this version of cel-expr-python.
+
+    Until then the operators install it; whoever has another one from then on does not vote.
+    """
+
+    cel_version: str
+    from_height: Height
+
+
+Motion = Admit | Suspend | Remove | Revoke | Replace | Adopt
 """What a quorum of the members in force decides. Equal motions are one motion. Append only."""
 
 

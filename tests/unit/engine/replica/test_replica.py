@@ -2,6 +2,7 @@
 
 from node.base.codec import decode, encode
 from node.base.types import (
+    CEL_VERSION,
     BodiesRequest,
     BodiesResponse,
     Digest,
@@ -41,7 +42,7 @@ from node.testing.simulation.founding import START_MS
 NOW = Instant(1_000, START_MS + 1_000)
 
 
-def make(founded: Founded, disk: Disk, index: int = 0) -> Replica:
+def make(founded: Founded, disk: Disk, index: int = 0, cel_version: str = CEL_VERSION) -> Replica:
     org = founded.orgs[index]
     return Replica(
         org=org,
@@ -53,6 +54,7 @@ def make(founded: Founded, disk: Disk, index: int = 0) -> Replica:
         vote_log=list(disk.votes),
         silence=disk.silence,
         nonce=Digest(b"\x07" * 32),
+        cel_version=cel_version,
     )
 
 
@@ -232,3 +234,23 @@ def test_a_restarted_replica_sends_the_same_bytes():
     before = [effect for effect in effects if isinstance(effect, Send) and effect.peer == founded.orgs[0]]
     assert [effect for effect in linked if effect in before] == before
     assert not any(isinstance(effect, AppendVotes) for effect in linked)
+
+
+def test_a_member_with_another_cel_than_the_chains_neither_votes_nor_applies():
+    founded = found(4)
+    replica = make(founded, Disk(founded.genesis), cel_version="9.9.9")
+    fit = make(founded, Disk(founded.genesis))
+    proposer = next(i for i in range(4) if founded.genesis.body.cards[i].body.org == fit.members.proposer(Height(1), 0))
+    replica, fit = (make(founded, Disk(founded.genesis), proposer, version) for version in ("9.9.9", CEL_VERSION))
+
+    effects = []
+    for one in (replica, fit):
+        found_effects = one.step(Started(), now=NOW)
+        found_effects += one.step(Submitted((registration(founded, proposer),)), now=NOW)
+        effects.append([e for e in found_effects if isinstance(e, AppendVotes | CommitBlock)])
+
+    assert effects[0] == []
+    assert effects[1] != []
+    assert replica.why_unfit is not None
+    assert "CEL 0.1.3, and here 9.9.9 is installed" in replica.why_unfit
+    assert (replica.is_halted, fit.is_halted, fit.why_unfit) == (True, False, None)

@@ -9,6 +9,7 @@ from node.base.types import Digest, Height, OrgId, Parameters, PublicKey, member
 from node.ledger.apply import members_at_head
 from node.ledger.contracts.membership import (
     Admit,
+    Adopt,
     Leave,
     Present,
     Ready,
@@ -19,6 +20,7 @@ from node.ledger.contracts.membership import (
     Support,
     Suspend,
     Withdraw,
+    cel_version_at,
     epoch,
     has_queue,
     motion_id,
@@ -322,3 +324,28 @@ def test_the_order_of_proposers_follows_from_what_headers_hash() -> None:
         assert members.proposer(header.height, 0) == header.author
         assert list(members.orgs) == sorted(members.orgs)
     assert members_at_head(copied) == society.members
+
+
+def test_a_quorum_adopts_another_cel_from_a_height_on() -> None:
+    society = Society(["ada", "bob", "cid", "dot"])
+    first, second = Height(society.height + 10), Height(society.height + 20)
+
+    assert cel_version_at(society.view, Height(100)) is None
+    assert society.pass_motion(Adopt("0.2.0", first)).accepted
+    assert society.pass_motion(Adopt("0.3.0", second)).accepted
+
+    found = [cel_version_at(society.view, Height(height)) for height in (first - 1, first, second - 1, second)]
+    assert found == [None, "0.2.0", "0.2.0", "0.3.0"]
+
+
+@pytest.mark.parametrize(
+    ("motion", "code"),
+    [
+        (Adopt("0.2.0", Height(2)), "bad-height"),
+        (Adopt("0.2.0", Height(1 << 40)), "bad-height"),
+        (Adopt("", Height(50)), "bad-version"),
+        (Adopt("0.2 ", Height(50)), "bad-version"),
+    ],
+)
+def test_what_is_not_adopted(motion: Adopt, code: str) -> None:
+    assert Society(["ada"]).call("ada", "support", Support(motion)).code == code
