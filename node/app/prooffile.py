@@ -26,20 +26,27 @@ def proof_text(proof: Proof) -> str:
     return json.dumps({**readable(proof), "proof": base64.b64encode(encode(proof, _PROOF)).decode()}, indent=2) + "\n"
 
 
-def read_proof(path: Path) -> Proof:
-    """The proof in the file, not verified. Raises `ProofFileError`."""
+def read_shown(path: Path, bytes_max: int = FILE_BYTES_MAX) -> dict[str, Any]:
+    """The JSON of a proof's or an audit's file, not verified. Raises `ProofFileError`."""
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            content = file.read(bytes_max + 1)
     except OSError as error:
         raise ProofFileError(f"cannot read {path} ({error.strerror}): check that it exists and may be read") from error
-    if len(content) > FILE_BYTES_MAX:
-        raise ProofFileError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no proof")
+    if len(content) > bytes_max:
+        raise ProofFileError(f"{path} is larger than {bytes_max} bytes: it is no proof")
     try:
         shown = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ProofFileError(f"{path} is not JSON: it is no proof, or was cut short") from error
-    if not isinstance(shown, dict) or shown.get("format") != FORMAT or not isinstance(shown.get("proof"), str):
+    if not isinstance(shown, dict):
+        raise ProofFileError(f"{path} is not a file of the form {FORMAT!r}")
+    return shown
+
+
+def proof_in(path: Path, shown: dict[str, Any]) -> Proof:
+    """The proof that the file's JSON holds, not verified. Raises `ProofFileError`."""
+    if shown.get("format") != FORMAT or not isinstance(shown.get("proof"), str):
         raise ProofFileError(f"{path} is not a file of the form {FORMAT!r}")
     try:
         proof = decode(_PROOF, base64.b64decode(shown.pop("proof"), validate=True))
@@ -49,6 +56,11 @@ def read_proof(path: Path) -> Proof:
     if json.dumps(shown, sort_keys=True) != json.dumps(readable(proof), sort_keys=True):
         raise ProofFileError(f"the readable part of {path} is not what the proof itself says: do not trust this file")
     return proof
+
+
+def read_proof(path: Path) -> Proof:
+    """The proof in the file, not verified. Raises `ProofFileError`."""
+    return proof_in(path, read_shown(path))
 
 
 def readable(proof: Proof) -> dict[str, Any]:
@@ -68,10 +80,11 @@ def readable(proof: Proof) -> dict[str, Any]:
     if isinstance(proof, StateKeyProof):
         value = proof.value
         return {**shown, "key": shown_bytes(proof.key), "value": None if value is None else value.hex()}
-    body, receipt = proof.transaction.body, proof.receipt
+    entry = proof.entry
+    body, receipt = entry.transaction.body, entry.receipt
     return {
         **shown,
-        "transaction": proof.transaction.id.hex(),
+        "transaction": entry.transaction.id.hex(),
         "org": body.org,
         "contract": body.contract,
         "method": body.method,

@@ -14,7 +14,7 @@ from node.app.prooffile import ProofFileError
 from node.app.schemafile import SchemaFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import care, chain, contract, data, job, keys, member, model, network, proof, schema, table
+from node.cli import audit, care, chain, contract, data, job, keys, member, model, network, proof, schema, table
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -68,6 +68,7 @@ lepton.add_typer(network.commands, name="network")
 lepton.add_typer(keys.commands, name="keys")
 lepton.add_typer(chain.commands, name="chain")
 proof.add_to(lepton)
+audit.add_to(lepton)
 lepton.add_typer(job.commands, name="job")
 table.add_to(data.commands)
 lepton.add_typer(data.commands, name="data")

@@ -8,10 +8,14 @@ from typing import Annotated
 
 import typer
 
-from node.app.prooffile import key_bytes, proof_text, read_proof, readable
+from node.app.auditfile import FORMAT as AUDIT_FORMAT
+from node.app.auditfile import audit_in, readable_audit
+from node.app.prooffile import key_bytes, proof_in, proof_text, read_shown, readable
 from node.app.settings import Folder
+from node.cli.audit import show_audit
 from node.cli.common import Json, console, parse_digest, print_json, print_table
 from node.edge.storage import SqliteReader, read_genesis
+from node.ledger.audit import Audit, verify_audit
 from node.ledger.offline import StateKeyProof, prove_state, prove_transaction, verify_proof
 
 commands = typer.Typer(
@@ -57,15 +61,19 @@ def state(
 
 
 def verify(
-    proof: Annotated[Path, typer.Argument(help="The proof file.")],
+    proof: Annotated[Path, typer.Argument(help="The proof file, or an exported audit.")],
     genesis: Annotated[Path, typer.Option(help="The network's genesis file: all that has to be trusted.")],
     json: Json = False,
 ) -> None:
-    """Check a proof without a node and without a database; exit code 1 when it does not hold.
+    """Check a proof or an audit without a node and without a database; exit code 1 when it does not hold.
 
     Example: lepton verify proof.json --genesis genesis.json
     """
-    found = read_proof(proof)
+    read = read_shown(proof)
+    if read.get("format") == AUDIT_FORMAT:
+        _verify_audit(audit_in(proof, read), genesis, as_json=json)
+        return
+    found = proof_in(proof, read)
     verify_proof(read_genesis(genesis), found)
     shown = readable(found)
     if json:
@@ -81,6 +89,17 @@ def verify(
         console.print(f"The proof holds: {shown['key']} has a value of {len(found.value)} bytes.", soft_wrap=True)
     rows = [(name, " ".join(map(str, value)) if isinstance(value, list) else value) for name, value in shown.items()]
     print_table("", ["", ""], [("time", moment), *rows])
+
+
+def _verify_audit(found: Audit, genesis: Path, *, as_json: bool) -> None:
+    verify_audit(read_genesis(genesis), found)
+    shown = readable_audit(found)
+    if as_json:
+        print_json({"holds": True, **shown})
+        return
+    show_audit(shown)
+    count = len(shown["transactions"])
+    console.print(f"The audit holds: {count} transactions in {len(found.blocks)} blocks are final, just as shown.")
 
 
 def _give(text: str, out: Path | None) -> None:

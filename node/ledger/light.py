@@ -5,7 +5,8 @@ block whose header names the new set, and that set; then the header that it lead
 without a node: each header is signed by a quorum of the set that the step before it established.
 """
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from node.base import crypto
@@ -75,11 +76,11 @@ def build_path(
         if first > target:
             break
         if in_force is not None:
-            steps.append(Step(_kept(header_at, Height(first - 1), in_force), members))
+            steps.append(Step(kept_header(header_at, Height(first - 1), in_force), members))
         in_force = members
     if in_force is None:
         raise Unprovable(f"there is no member set for height {target}")
-    return TrustPath(tuple(steps), _kept(header_at, target, in_force))
+    return TrustPath(tuple(steps), kept_header(header_at, target, in_force))
 
 
 def verify_path(genesis: Genesis, path: TrustPath, verify: Verifier = crypto.verify) -> Trusted:
@@ -90,26 +91,46 @@ def verify_path(genesis: Genesis, path: TrustPath, verify: Verifier = crypto.ver
     - every header names the set established before it, and exactly a quorum of that set signed it;
     - the header of each step names the step's set as the next.
     """
+    (trusted,) = verify_headers(genesis, path.steps, (path.target,), verify)
+    return trusted
+
+
+def verify_headers(
+    genesis: Genesis, steps: Sequence[Step], headers: Sequence[CertifiedHeader], verify: Verifier = crypto.verify
+) -> list[Trusted]:
+    """The same for many headers, ascending, over one way of steps, none of them above the last header."""
     try:
         verify_genesis(genesis, verify)
     except InvalidGenesis as error:
         raise Untrusted(f"the genesis file cannot found a chain: {error}") from error
-    if len(path.steps) > STEPS_MAX:
-        raise Untrusted(f"the path has {len(path.steps)} steps; {STEPS_MAX} is the most")
+    if len(steps) > STEPS_MAX:
+        raise Untrusted(f"the path has {len(steps)} steps; {STEPS_MAX} is the most")
     chain, members, height = chain_id(genesis.body), genesis_members(genesis), 0
     parameters = parameters_digest(genesis.body.parameters)
-    for step in path.steps:
-        _check(chain, parameters, members, height, step.certified, verify)
-        if not step.next.members or step.next == members:
-            raise Untrusted(f"the step at height {step.certified.header.height} changes no member set")
-        if step.certified.header.next_members != member_set_digest(step.next):
-            raise Untrusted(f"the set after height {step.certified.header.height} is not the one its header names")
-        members, height = step.next, step.certified.header.height
-    _check(chain, parameters, members, height, path.target, verify)
-    return Trusted(chain, path.target.header, members)
+    found: list[Trusted] = []
+    left = deque(steps)
+    for certified in headers:
+        while left and left[0].certified.header.height < certified.header.height:
+            step = left.popleft()
+            _check(chain, parameters, members, height, step.certified, verify)
+            if not step.next.members or step.next == members:
+                raise Untrusted(f"the step at height {step.certified.header.height} changes no member set")
+            if step.certified.header.next_members != member_set_digest(step.next):
+                raise Untrusted(f"the set after height {step.certified.header.height} is not the one its header names")
+            members, height = step.next, step.certified.header.height
+        if found and certified.header.height <= found[-1].header.height:
+            raise Untrusted(f"height {certified.header.height} does not come after the header before it")
+        _check(chain, parameters, members, height, certified, verify)
+        found.append(Trusted(chain, certified.header, members))
+    if left:
+        raise Untrusted(f"the last height does not come after height {left[0].certified.header.height}")
+    return found
 
 
-def _kept(header_at: Callable[[Height], CertifiedHeader | None], height: Height, members: MemberSet) -> CertifiedHeader:
+def kept_header(
+    header_at: Callable[[Height], CertifiedHeader | None], height: Height, members: MemberSet
+) -> CertifiedHeader:
+    """The header of this height, signed by just a quorum of its `members`. Raises `Unprovable`."""
     certified = header_at(height)
     if certified is None:
         raise Unprovable(f"this member does not keep the header of height {height}; ask one that does")

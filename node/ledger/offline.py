@@ -30,15 +30,22 @@ class Sibling:
 
 
 @dataclass(frozen=True, slots=True)
-class TransactionProof:
-    """Shows that the transaction stands in a final block, and what became of it."""
+class Entry:
+    """A transaction and what became of it, bound to a header's roots."""
 
-    path: TrustPath
     transaction: Transaction
     transaction_audit: tuple[Sibling, ...]
     """RFC 6962's audit path with its sides, from the leaf to the header's transaction root."""
     receipt: Receipt
     receipt_audit: tuple[Sibling, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionProof:
+    """Shows that the transaction stands in a final block, and what became of it."""
+
+    path: TrustPath
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +69,19 @@ def prove_transaction(state: StateReader, chain: ChainReader, id_: Digest) -> Tr
     certified, receipts = chain.block(record.height), chain.receipts(record.height)
     if certified is None or receipts is None:
         raise Unprovable(f"this member does not keep block {record.height}; ask one that does")
-    transactions = certified.block.transactions
     return TransactionProof(
         build_path(system.set_history(state), chain.certified_header, record.height),
-        transactions[record.index],
-        _audit([transaction.encoded for transaction in transactions], record.index),
-        receipts[record.index],
-        _audit([encode(receipt) for receipt in receipts], record.index),
+        entry_of(certified.block.transactions, receipts, record.index),
+    )
+
+
+def entry_of(transactions: Sequence[Transaction], receipts: Sequence[Receipt], index: int) -> Entry:
+    """One transaction of a block with its receipt and the ways to the roots."""
+    return Entry(
+        transactions[index],
+        _audit([transaction.encoded for transaction in transactions], index),
+        receipts[index],
+        _audit([receipt.encoded for receipt in receipts], index),
     )
 
 
@@ -88,15 +101,20 @@ def verify_proof(genesis: Genesis, proof: Proof, verify: Verifier = crypto.verif
         if not verify_key(trusted.header.state_root, proof.key, proof.value, proof.proof):
             raise Untrusted("the key's value is not what the header's state root covers")
         return trusted
-    if proof.transaction.body.chain != trusted.chain or proof.receipt.transaction != proof.transaction.id:
-        raise Untrusted("the receipt is not of this transaction")
-    if _root(proof.transaction.encoded, proof.transaction_audit) != trusted.header.transactions_root:
-        raise Untrusted("the transaction is not one of the header's")
-    if _root(encode(proof.receipt), proof.receipt_audit) != trusted.header.receipts_root:
-        raise Untrusted("the receipt is not one of the header's")
-    if [at.is_left for at in proof.transaction_audit] != [at.is_left for at in proof.receipt_audit]:
-        raise Untrusted("transaction and receipt do not stand at one place of the block")
+    check_entry(trusted, proof.entry)
     return trusted
+
+
+def check_entry(trusted: Trusted, entry: Entry) -> None:
+    """Raises `Untrusted` unless transaction and receipt stand at one place of the trusted header's block."""
+    if entry.transaction.body.chain != trusted.chain or entry.receipt.transaction != entry.transaction.id:
+        raise Untrusted("the receipt is not of this transaction")
+    if _root(entry.transaction.encoded, entry.transaction_audit) != trusted.header.transactions_root:
+        raise Untrusted("the transaction is not one of the header's")
+    if _root(encode(entry.receipt), entry.receipt_audit) != trusted.header.receipts_root:
+        raise Untrusted("the receipt is not one of the header's")
+    if [at.is_left for at in entry.transaction_audit] != [at.is_left for at in entry.receipt_audit]:
+        raise Untrusted("transaction and receipt do not stand at one place of the block")
 
 
 def _audit(leaves: Sequence[bytes], index: int) -> tuple[Sibling, ...]:

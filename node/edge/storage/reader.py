@@ -109,6 +109,17 @@ class SqliteReader:
         rows = self._rows("SELECT receipt FROM receipts WHERE height = ? ORDER BY idx", (height,))
         return tuple(self._decoded(Receipt, receipt, height) for (receipt,) in rows)
 
+    def heights_holding(self, needles: Sequence[bytes]) -> Iterator[Height]:
+        """The heights of whole blocks in whose bytes one of the needles stands, ascending; blocks are not decoded."""
+        found = " OR ".join("instr(block, ?)" for _ in needles)
+        try:
+            for (height,) in self._connection.execute(
+                f"SELECT height FROM blocks WHERE {found} ORDER BY height", needles
+            ):
+                yield Height(height)
+        except _TROUBLE as error:
+            raise self._damaged(error) from error
+
     def transaction(self, id_: Digest) -> TransactionRecord | None:
         """Where the transaction was included."""
         rows = self._rows(

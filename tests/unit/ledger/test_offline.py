@@ -98,7 +98,7 @@ def test_every_transaction_is_proved_whatever_its_place_and_height(story: Story)
         record = story.disk.transaction(transaction.id)
         assert record is not None
         assert trusted.header.height == record.height
-        assert proof.receipt == record.receipt
+        assert proof.entry.receipt == record.receipt
 
 
 @pytest.mark.parametrize("key", [b"sharing/data/bob/d10", b"sys/head", b"sharing/data/bob/never"])

@@ -1,0 +1,126 @@
+"""Which transactions are about a data set or an organisation, the refused ones too.
+
+A transaction names what it is about in its payload and its events: a data set, an organisation, or the id of an earlier
+transaction (a request, an agreement, a job) that was about it.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from node.base.codec import DecodeError, decode
+from node.base.types import Digest, OrgId, Receipt, Transaction, data_owner
+from node.ledger.contracts.access import AccessEvent
+from node.ledger.contracts.registry import CONTRACTS
+from node.ledger.contracts.training import JobEvent
+
+AUDITED = ("access", "agreements", "replicas", "rules", "sharing", "training")
+"""The contracts whose transactions are about data."""
+_JOB_METHODS = ("propose", "approve", "refuse", "withdraw")
+_JOB_EVENTS = ("left-out", "done", "failed")
+_EVENTS: Mapping[str, type[Any]] = {"access": AccessEvent, "training": JobEvent}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Subject:
+    """What an audit is about: one of the two, the other is empty."""
+
+    data: str
+    """`owner/name`."""
+    org: str
+
+
+class Concern:
+    """Transactions in the chain's order, and which of them are about the subject."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._ids: set[bytes] = set()
+        self.jobs: set[Digest] = set()
+        """In which the subject's data take part; a job's proposal comes before that is known."""
+
+    def takes(self, transaction: Transaction, receipt: Receipt) -> bool:
+        """Whether this one is about the subject."""
+        if not self._is_about(transaction, receipt):
+            return False
+        if receipt.accepted:
+            self._ids.add(transaction.id)
+            payload = payload_of(transaction)
+            if transaction.body.contract == "training" and transaction.body.method == "approve" and payload is not None:
+                self._ids.add(payload.job)
+                self.jobs.add(payload.job)
+        return True
+
+    def _is_about(self, transaction: Transaction, receipt: Receipt) -> bool:
+        body = transaction.body
+        if body.contract not in AUDITED:
+            return False
+        payload = payload_of(transaction)
+        if body.contract == "training" and body.method not in _JOB_METHODS:
+            return any(event.name in _JOB_EVENTS and job_of(event.body) in self._ids for event in receipt.events)
+        named = _Named(transaction, payload, receipt)
+        if self._subject.data:
+            if named.data:
+                return self._subject.data in named.data
+            return bool(named.ids & self._ids)
+        owners = {data_owner(data) for data in named.data}
+        return self._subject.org in {body.org, *named.texts, *owners} or bool(named.ids & self._ids)
+
+
+class _Named:
+    """What a transaction names."""
+
+    def __init__(self, transaction: Transaction, payload: Any, receipt: Receipt) -> None:
+        body = transaction.body
+        values = [payload, *(event_of(event.contract, event.body) for event in receipt.events)]
+        leaves = [leaf for value in values for leaf in _leaves(value)]
+        self.texts = {leaf for leaf in leaves if isinstance(leaf, str)}
+        self.ids = {leaf for leaf in leaves if isinstance(leaf, bytes) and len(leaf) == 32}
+        self.data = {text for text in self.texts if data_owner(text) is not None} | own_data(body.org, payload)
+
+
+def own_data(org: OrgId, payload: Any) -> set[str]:
+    """Data sets that a payload names without their owner, who is the caller."""
+    rules = getattr(payload, "rules", None)
+    if rules is not None:
+        return {f"{org}/{name}" for name in rules.data}
+    has_own_name = hasattr(payload, "commitment") and hasattr(payload, "name")
+    return {f"{org}/{payload.name}"} if has_own_name else set()
+
+
+def payload_of(transaction: Transaction) -> Any:
+    """What the transaction asked; None where its contract, its method or its bytes are unknown."""
+    contract = CONTRACTS.get(transaction.body.contract)
+    method = None if contract is None else contract.methods.get(transaction.body.method)
+    if method is None:
+        return None
+    try:
+        return decode(method.payload, transaction.body.payload)
+    except DecodeError:
+        return None
+
+
+def event_of(contract: str, body: bytes) -> Any:
+    """What an event says; None for one that says nothing of data."""
+    kind = _EVENTS.get(contract)
+    try:
+        return None if kind is None else decode(kind, body)
+    except DecodeError:
+        return None
+
+
+def job_of(body: bytes) -> bytes:
+    """The job of an event of the contract `training`; empty for another event."""
+    found = event_of("training", body)
+    return b"" if found is None else found.job
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _leaves(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
