@@ -30,12 +30,13 @@ from node.base.types import (
     VersionKey,
 )
 from node.edge.vault import Arrival
+from node.engine.sync.requests import Offers, SyncRequest
 from node.engine.training.requests import BulkRequest
 from node.engine.transfer.requests import TransferRequest
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.light import TrustPath
 from node.ledger.offline import Proof
-from node.testing.fuzz import contracts, files, learning, links, rules
+from node.testing.fuzz import contracts, files, learning, links, rules, snapshots
 from node.testing.fuzz.values import Known, forms
 
 CORPUS = 40
@@ -107,10 +108,13 @@ def _all() -> list[Target]:
     message: Any = PeerMessage
     request: Any = BulkRequest
     transfer: Any = TransferRequest
+    asked: Any = SyncRequest
     proof: Any = Proof
     found = [_codec(f"message-{kind.__name__}", message, kind) for kind in get_args(message)]
     found += [_codec(f"bulk-{kind.__name__}", request, kind) for kind in get_args(request)]
     found += [_codec(f"transfer-{kind.__name__}", transfer, kind) for kind in get_args(transfer)]
+    found += [_codec(f"snapshot-{kind.__name__}", asked, kind) for kind in get_args(asked)]
+    found.append(_codec("snapshot-Offers", Offers))
     found.append(_codec("arrival", Arrival))
     for kind in (
         Transaction,
@@ -133,6 +137,7 @@ def _all() -> list[Target]:
     found += [_built(f"file-{name}", build, 1, 64) for name, build in files.BUILDERS.items()]
     found += [_built(f"learning-{name}", build, 3, 16) for name, build in learning.BUILDERS.items()]
     found.append(_built("rule-source", rules.build, 3))
+    found += [_built(f"snapshot-{name}", build, 3) for name, build in snapshots.BUILDERS.items()]
     found += [_built(f"link-{name}", build, 5) for name, build in links.BUILDERS.items()]
     return found
 
