@@ -24,6 +24,7 @@ _KEY = b"lepton/state-key\x00"
 _VALUE = b"lepton/state-value\x00"
 _NODE = b"lepton/state-node\x00"
 _LEAF, _BRANCH = 0, 1
+_BRANCH_TAG = bytes((_BRANCH,))
 _BITS = 256
 
 _Change = tuple[bytes, bytes | None]
@@ -46,7 +47,7 @@ def updated_nodes(
     leaves = sorted((key_hash(key), None if value is None else _leaf(key, value)) for key, value in changes)
     root_path = _path(0, 0)
     before = node(root_path)
-    after = update.subtree(0, 0, before, leaves) if leaves else before
+    after = update.subtree(0, before, leaves) if leaves else before
     update.note(root_path, before, after)
     return _digest(after), tuple(sorted(update.writes.items()))
 
@@ -64,19 +65,22 @@ def subtree(
     if any(int.from_bytes(found, "big") >> _BITS - depth != prefix for found, _ in leaves):
         raise ValueError("a key does not belong to this part of the tree")
     update = _Update(lambda path: None)
-    top = update.subtree(prefix, depth, None, list(leaves))
+    top = update.subtree(depth, None, list(leaves)) if leaves else None
     update.note(_path(prefix, depth), None, top)
     return _digest(top), tuple(sorted(update.writes.items()))
 
 
 def branch(prefix: int, depth: int, left: Digest, right: Digest) -> tuple[Digest, tuple[bytes, bytes]]:
     """The branch at this position over its two halves: its digest, and its path with its stored form."""
-    stored = bytes((_BRANCH,)) + left + right
+    stored = _BRANCH_TAG + left + right
     return _digest(stored), (_path(prefix, depth), stored)
 
 
 class _Update:
-    """One batch of changes on its way down and up the tree; collects what the nodes become."""
+    """One batch of changes on its way down and up the tree; collects what the nodes become.
+
+    Every change below a node begins with that node's bits, so any of their keys says where it stands.
+    """
 
     def __init__(self, node: NodeReader) -> None:
         self._node = node
@@ -86,29 +90,62 @@ class _Update:
         if before != after:
             self.writes[path] = after
 
-    def subtree(self, prefix: int, depth: int, before: bytes | None, changes: list[_Change]) -> bytes | None:
-        """The node at this position after `changes`, all of which lie below it. The caller notes it."""
+    def subtree(self, depth: int, before: bytes | None, changes: list[_Change]) -> bytes | None:
+        """The node at this depth after `changes`, at least one and all of them below it. The caller notes it."""
+        if len(changes) == 1:
+            return self._single(depth, before, *changes[0])
         if before is None or before[0] == _LEAF:
             leaves = dict(changes)
             if before is not None:
                 leaves.setdefault(before[1:33], before)
-            return self._built(prefix, depth, sorted((key, leaf) for key, leaf in leaves.items() if leaf is not None))
+            return self._built(depth, sorted((key, leaf) for key, leaf in leaves.items() if leaf is not None))
         cut = _split(changes, depth)
         sides = [
-            self._side(prefix << 1 | bit, depth + 1, before[1 + 32 * bit : 33 + 32 * bit], part)
+            self._side(depth + 1, before[1 + 32 * bit : 33 + 32 * bit], part)
             for bit, part in enumerate((changes[:cut], changes[cut:]))
         ]
-        return self._joined(prefix, depth, sides)
+        return self._joined(changes[0][0], depth, sides)
 
-    def _side(self, prefix: int, depth: int, digest: bytes, changes: list[_Change]) -> "_Side":
+    def _side(self, depth: int, digest: bytes, changes: list[_Change]) -> "_Side":
         if not changes:
             return _Side(digest, None, None, known=False)
-        before = self._node(_path(prefix, depth)) if digest != ZERO_DIGEST else None
-        after = self.subtree(prefix, depth, before, changes)
+        before = self._node(_path_to(changes[0][0], depth)) if digest != ZERO_DIGEST else None
+        after = self.subtree(depth, before, changes)
         return _Side(_digest(after), before, after, known=True)
 
-    def _joined(self, prefix: int, depth: int, sides: list["_Side"]) -> bytes | None:
-        """The branch over two sides, or what remains where one of them is empty and the other at most a leaf."""
+    def _single(self, depth: int, before: bytes | None, key: bytes, leaf: bytes | None) -> bytes | None:
+        """As `subtree`, of one change: below the top levels a block's changes are far apart."""
+        above: list[tuple[bytes, int]] = []
+        while before is not None and before[0] == _BRANCH:
+            bit = key[depth >> 3] >> 7 - (depth & 7) & 1
+            above.append((before, bit))
+            depth += 1
+            digest = before[33:] if bit else before[1:33]
+            before = self._node(_path_to(key, depth)) if digest != ZERO_DIGEST else None
+        after = leaf
+        if before is not None and before[1:33] != key:
+            after = before if leaf is None else self._built(depth, sorted(((key, leaf), (before[1:33], before))))
+        while above:
+            branch, bit = above.pop()
+            other = branch[1:33] if bit else branch[33:]
+            if after is None or (after[0] == _LEAF and other == ZERO_DIGEST):
+                sides = [_Side(_digest(after), before, after, known=True), _Side(other, None, None, known=False)]
+                depth -= 1
+                before, after = branch, self._joined(key, depth, sides[::-1] if bit else sides)
+                continue
+            if before != after:
+                self.writes[_path_to(key, depth)] = after
+            digest = _sha256(_NODE + after).digest()
+            depth -= 1
+            before, after = branch, _BRANCH_TAG + (other + digest if bit else digest + other)
+        return after
+
+    def _joined(self, key: bytes, depth: int, sides: list["_Side"]) -> bytes | None:
+        """The branch over two sides, or what remains where one of them is empty and the other at most a leaf.
+
+        `key` is any below it.
+        """
+        prefix = int.from_bytes(key, "big") >> _BITS - depth
         for bit in (0, 1):
             if sides[bit].digest == ZERO_DIGEST:
                 other = sides[1 - bit]
@@ -122,18 +159,21 @@ class _Update:
                     return other.after
         for at, side in enumerate(sides):
             self.note(_path(prefix << 1 | at, depth + 1), side.before, side.after)
-        return bytes((_BRANCH,)) + sides[0].digest + sides[1].digest
+        return _BRANCH_TAG + sides[0].digest + sides[1].digest
 
-    def _built(self, prefix: int, depth: int, leaves: list[tuple[bytes, bytes]]) -> bytes | None:
+    def _built(self, depth: int, leaves: list[tuple[bytes, bytes]]) -> bytes | None:
         """The node over `leaves` where nothing but them stands below; nodes further down are noted."""
         if len(leaves) < 2:
             return leaves[0][1] if leaves else None
         cut = _split(leaves, depth)
-        digests = bytes((_BRANCH,))
-        for bit, part in enumerate((leaves[:cut], leaves[cut:])):
-            after = self._built(prefix << 1 | bit, depth + 1, part)
-            self.note(_path(prefix << 1 | bit, depth + 1), None, after)
-            digests += _digest(after)
+        digests = _BRANCH_TAG
+        for part in (leaves[:cut], leaves[cut:]):
+            after = self._built(depth + 1, part)
+            if after is None:
+                digests += ZERO_DIGEST
+            else:
+                self.writes[_path_to(part[0][0], depth + 1)] = after
+                digests += _sha256(_NODE + after).digest()
         return digests
 
 
@@ -188,7 +228,7 @@ def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof)
     for at in range(depth - 1, -1, -1):
         sibling = proof.siblings[at]
         pair = digest + sibling if bits >> _BITS - at - 1 & 1 == 0 else sibling + digest
-        digest = _digest(bytes((_BRANCH,)) + pair)
+        digest = _digest(_BRANCH_TAG + pair)
     return end_holds and digest == root
 
 
@@ -203,6 +243,16 @@ def _split(items: Sequence[tuple[bytes, object]], depth: int) -> int:
         else:
             low = middle + 1
     return low
+
+
+_ENDS = tuple(tuple(bytes(((byte >> 8 - bits << 1 | 1) << 7 - bits,)) for byte in range(256)) for bits in range(8))
+"""A path's last byte, by the number of bits in it and the byte of the key."""
+
+
+def _path_to(key: bytes, depth: int) -> bytes:
+    """The path of the node at this depth on the way to a key."""
+    whole = depth >> 3
+    return key[:whole] + (_ENDS[depth & 7][key[whole]] if whole < len(key) else b"\x80")
 
 
 def _path(prefix: int, depth: int) -> bytes:
