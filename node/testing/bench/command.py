@@ -17,7 +17,7 @@ from rich.table import Table
 from node.api import OperatorError
 from node.edge.storage import FileError
 from node.testing.bench.figures import Figure, as_json, machine
-from node.testing.bench.parts import PARTS, Place, chosen_parts
+from node.testing.bench.parts import PARTS, Place, chosen_parts, part_names
 from node.testing.processes import ClusterError
 
 KNOWN_ERRORS = (ClusterError, FileError, OperatorError, OSError)
@@ -40,7 +40,7 @@ def _options(description: str) -> argparse.Namespace:
         prog="scripts/bench", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "part", nargs="?", choices=tuple(PARTS), help="which one, with its own (default: all but memory)"
+        "part", nargs="?", choices=part_names(), help="which one, with its own (default: all but memory)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write machine, figures and raw numbers")
     return parser.parse_args()

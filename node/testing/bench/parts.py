@@ -11,6 +11,7 @@ from node.testing.bench.consensus import measure_consensus
 from node.testing.bench.daemon import measure_daemon
 from node.testing.bench.figures import Figure
 from node.testing.bench.memory import measure_memory
+from node.testing.bench.rulings import measure_rulings
 from node.testing.bench.state import measure_state
 from node.testing.bench.syncs import measure_syncs
 from node.testing.bench.traffic import measure_traffic
@@ -37,6 +38,11 @@ class Part:
     """Takes so long that it runs only when it is named."""
 
 
+def part_names() -> tuple[str, ...]:
+    """What may be asked for: a part, or the first word of several."""
+    return tuple(dict.fromkeys(name for part in PARTS for name in (part.partition("-")[0], part)))
+
+
 def chosen_parts(name: str | None) -> list[str]:
     """The part of this name and those that belong to it; without a name, all that are not on request."""
     if name is None:
@@ -61,5 +67,6 @@ PARTS: Mapping[str, Part] = {
     "memory": Part(("memory_growth",), lambda place: measure_memory(place.root), seconds_max=7_200, on_request=True),
     "catchup": Part(("catch_up_over_load", "catch_up_over_load_single"), lambda place: measure_catch_up(place.root)),
     "training": Part(("round_over_training",), lambda place: measure_training(place.root, place.scenarios)),
+    "sharing-rules": Part(("decisions_per_s",), lambda place: measure_rulings()),
     "averaging": Part(("averaging_over_stream",), lambda place: measure_averaging(place.root)),
 }
