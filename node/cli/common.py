@@ -23,6 +23,7 @@ if not console.is_terminal:
     # A pipe has no width; at the usual 80 a digest would be cut in two.
     console = Console(width=120)
 
+Yes = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -108,6 +109,29 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         # Names and values are others' words: nothing in them is markup.
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
     console.print(table)
+
+
+def consent(rows: Sequence[tuple[str, object]], *, yes: bool, json: bool) -> None:
+    """Show what all members will see for ever, and ask. Raises `CommandError` where nobody agrees, or can."""
+    if yes:
+        return
+    if not json:
+        print_table("what every member will see, for ever", ["", ""], rows)
+    if not console.is_terminal:
+        raise CommandError("nothing was published: say --yes where nobody can be asked")
+    if not typer.confirm("Publish this for all members, for ever?"):
+        raise CommandError("nothing was published")
+
+
+def find_digest(text: str, found: Sequence[str], what: str, look: str) -> Digest:
+    """The one id of `found` that `text` begins; all its 64 digits need no list. Raises `CommandError`."""
+    if len(text) == 64:
+        return parse_digest(text, what)
+    fitting = [id_ for id_ in found if id_.startswith(text.lower())]
+    if len(fitting) != 1:
+        which = f"no {what} begins" if not fitting else f"{len(fitting)} {what}s begin"
+        raise CommandError(f"{which} with {text!r}; look with: {look}")
+    return parse_digest(fitting[0], what)
 
 
 def parse_digest(text: str, what: str) -> Digest:

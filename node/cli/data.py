@@ -1,6 +1,5 @@
-"""`lepton data`: the vault (add, list, show, verify, extract, remove) and who may have what (authorize, share, ...)."""
+"""`lepton data`: the vault (add, list, show, verify, extract, remove)."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from node.app.commitments import SALT_BYTES, commit_file, keep
-from node.app.settings import Folder, read_settings
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, is_data_name, is_org_id
+from node.base.types import is_data_name
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
 from node.cli.table import require_fit
-from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize
 
 if TYPE_CHECKING:
     from node.edge.vault import Source, Vault, Version
@@ -29,7 +25,6 @@ commands = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="The data set's name, without the owner.")]
-Recipient = Annotated[str, typer.Option("--to", help="The other organisation.")]
 
 
 @commands.command()
@@ -177,43 +172,6 @@ def remove(
     console.print(f"version {chosen.number} of {name} is deleted")
 
 
-@commands.command()
-def authorize(context: typer.Context, name: Name, to: Recipient, json: Json = False) -> None:
-    """Let another organisation receive your data set.
-
-    Example: lepton --dir cleveland data authorize patients --to budapest
-    """
-    call = Authorize(_full_name(context, name), _recipient(to))
-    submit(context.obj, "sharing", "authorize", encode(call), as_json=json)
-
-
-@commands.command()
-def unauthorize(context: typer.Context, name: Name, to: Recipient, json: Json = False) -> None:
-    """Withdraw that. What the other received before, it has.
-
-    Example: lepton --dir cleveland data unauthorize patients --to budapest
-    """
-    call = Unauthorize(_full_name(context, name), _recipient(to))
-    submit(context.obj, "sharing", "unauthorize", encode(call), as_json=json)
-
-
-@commands.command()
-def share(
-    context: typer.Context,
-    name: Name,
-    file: Annotated[Path, typer.Argument(help="What is handed over.")],
-    to: Recipient,
-    json: Json = False,
-) -> None:
-    """Record that you hand a data set over; refused unless the recipient is authorised.
-
-    Example: lepton --dir cleveland data share patients data/patients.csv --to budapest
-    """
-    commitment = _commit(context.obj.dir, file, f"{name}-to-{to}")
-    call = ShareData(_full_name(context, name), _recipient(to), commitment)
-    submit(context.obj, "sharing", "share", encode(call), as_json=json)
-
-
 @commands.command(name="list")
 def list_data(context: typer.Context, json: Json = False) -> None:
     """All data sets of the network, who may have them, and who was given them.
@@ -321,22 +279,3 @@ def _progress(total: int, words: str, quiet: bool) -> Iterator[Callable[[int], N
     with bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
-
-
-def _commit(root: Path, file: Path, name: str) -> Digest:
-    try:
-        committed = commit_file(file, str(file), os.urandom(SALT_BYTES))
-    except OSError as error:
-        raise CommandError(f"cannot read {file}: {error.strerror}") from error
-    keep(Folder(root).commitments, f"{name}-{committed.commitment.hex()[:16]}", committed)
-    return committed.commitment
-
-
-def _full_name(context: typer.Context, name: str) -> str:
-    return name if "/" in name else f"{read_settings(context.obj.dir).org}/{name}"
-
-
-def _recipient(text: str) -> OrgId:
-    if not is_org_id(text):
-        raise CommandError(f"{text!r} is no organisation's name")
-    return OrgId(text)

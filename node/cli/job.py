@@ -18,7 +18,7 @@ from node.cli.common import (
     Json,
     ask,
     console,
-    parse_digest,
+    find_digest,
     print_json,
     print_table,
     report,
@@ -175,10 +175,5 @@ def _progress(job: dict[str, Any], status: dict[str, Any]) -> Table:
 
 def find_job(context: typer.Context, text: str) -> Digest:
     """The id of the job that `text` begins. Raises `CommandError` unless there is exactly one."""
-    if len(text) == 64:
-        return parse_digest(text, "job")
-    found = [job["id"] for job in ask(context.obj, lambda client: client.jobs()) if job["id"].startswith(text.lower())]
-    if len(found) != 1:
-        which = "no job" if not found else f"{len(found)} jobs"
-        raise CommandError(f"{which} begin with {text!r}; look with: lepton job list")
-    return parse_digest(found[0], "job")
+    ids = [] if len(text) == 64 else [job["id"] for job in ask(context.obj, lambda client: client.jobs())]
+    return find_digest(text, ids, "job", "lepton job list")

@@ -14,7 +14,23 @@ from node.app.prooffile import ProofFileError
 from node.app.schemafile import SchemaFileError
 from node.app.settings import SettingsError
 from node.base.ports import LearnerError
-from node.cli import audit, care, chain, contract, data, job, keys, member, model, network, proof, schema, table
+from node.cli import (
+    access,
+    agreement,
+    audit,
+    care,
+    chain,
+    contract,
+    data,
+    job,
+    keys,
+    member,
+    model,
+    network,
+    proof,
+    schema,
+    table,
+)
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
 from node.ledger.errors import LedgerError
@@ -71,7 +87,9 @@ proof.add_to(lepton)
 audit.add_to(lepton)
 lepton.add_typer(job.commands, name="job")
 table.add_to(data.commands)
+access.add_to(data.commands)
 lepton.add_typer(data.commands, name="data")
+lepton.add_typer(agreement.commands, name="agreement")
 lepton.add_typer(schema.commands, name="schema")
 lepton.add_typer(contract.commands, name="contract")
 lepton.add_typer(model.commands, name="model")

@@ -147,12 +147,12 @@ def test_data_is_authorised_shared_and_refused_in_words(pair):
     added = ("data", "add", data, "--name", "rows", "--label", "Rows", "--purpose", "tests", "--yes")
     pair.lepton("east", *added)
     assert "same data" in pair.raised("east", *added)
-    early = pair.refused("east", "data", "share", "rows", data, "--to", "west")
-    pair.lepton("east", "data", "authorize", "rows", "--to", "west")
-    shared = pair.json("east", "data", "share", "rows", data, "--to", "west")
+    early = pair.refused("east", "data", "share", "rows", data, "--to", "west", "--yes")
+    pair.lepton("east", "data", "authorize", "rows", "--to", "west", "--yes")
+    shared = pair.json("east", "data", "share", "rows", data, "--to", "west", "--yes")
     pair.lepton("east", "data", "unauthorize", "rows", "--to", "west")
-    late = pair.raised("east", "data", "share", "rows", data, "--to", "west")
-    foreign = pair.raised("west", "data", "authorize", "east/rows", "--to", "west")
+    late = pair.raised("east", "data", "share", "rows", data, "--to", "west", "--yes")
+    foreign = pair.raised("west", "data", "authorize", "east/rows", "--to", "west", "--yes")
 
     assert "not authorised" in early
     assert shared["accepted"]
@@ -167,6 +167,32 @@ def test_data_is_authorised_shared_and_refused_in_words(pair):
     assert (seen["version"], seen["description"]["purpose"], seen["description"]["kind"]) == (1, "tests", "csv")
     found = pair.json("west", "chain", "tx", shared["transaction"])
     assert (found["accepted"], found["org"], found["method"]) == (True, "east", "share")
+
+
+def test_an_agreement_a_request_and_a_revocation(pair):
+    terms = ("--title", "Study", "--purpose", "tests", "--operation", "train", "--operation", "download")
+    draft = ("agreement", "draft", *terms, "--party", "west", "--data", "rows", "--until")
+    unasked = pair.raised("east", *draft, "2099-01-31")
+    late = pair.raised("east", *draft, "2001-01-31", "--yes")
+    agreement = pair.json("east", *draft, "2099-01-31", "--yes")["transaction"]
+    ask = ("data", "request", "east/rows", "--operation", "train", "--yes", "--agreement", agreement[:8], "--purpose")
+    unsigned = pair.raised("west", *ask, "tests")
+    pair.lepton("west", "agreement", "sign", agreement[:8], "--yes")
+    outside = pair.raised("west", *ask, "advertising")
+    request = pair.json("west", *ask, "tests")["transaction"]
+    foreign = pair.raised("west", "data", "grant", request, "--yes")
+    pair.lepton("east", "data", "grant", request[:8], "--yes")
+    revoked = pair.lepton("east", "data", "revoke", request[:8], "--why", "over").stdout
+
+    assert "say --yes" in unasked
+    assert "expiry" in late
+    assert "west has yet to sign" in unsigned
+    assert "does not name this purpose" in outside
+    assert "Only the owner" in foreign
+    assert "no recall" in revoked
+    (shown,) = pair.json("east", "data", "requests")
+    assert (shown["state"], shown["stands"], shown["why"]) == ("revoked", False, "over")
+    assert shown["agreement"] == agreement
 
 
 def test_data_in_the_vault_is_found_damaged_by_chunk_and_written_back(pair):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from node.api import OperatorRefusal
+from node.app.readings.access import read_access
+from node.app.readings.agreements import read_agreements
 from node.app.readings.contracts import read_contract, read_contracts
 from node.app.readings.membership import read_membership
 from node.app.readings.schemas import read_schema, read_schemas
@@ -19,6 +21,8 @@ Reading = Callable[..., Any]
 """Called as `reading(state, **arguments)`; raises `OperatorRefusal` for what is not there."""
 
 READINGS: Mapping[str, Reading] = {
+    "access": read_access,
+    "agreements": read_agreements,
     "contract": read_contract,
     "contracts": read_contracts,
     "membership": read_membership,

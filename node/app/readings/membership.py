@@ -1,8 +1,8 @@
 """What the operator sees of the membership: who is what, which motions are open, which changes wait."""
 
-import datetime
 from typing import Any, assert_never
 
+from node.app.readings.moments import iso
 from node.base.codec import encode
 from node.base.ports import StateReader
 from node.base.types import MemberSet
@@ -58,7 +58,7 @@ def _member(entries: View, members: MemberSet, org: Any, standing: Standing, tim
         "since": standing.since,
         "votes": in_force is not None,
         "node_key_in_force": None if in_force is None else in_force.hex(),
-        "tls_until": _iso(standing.tls_until_ms),
+        "tls_until": iso(standing.tls_until_ms),
         "tls_over": standing.tls_until_ms < time_ms,
     }
 
@@ -74,7 +74,7 @@ def _motion(id_: str, found: OpenMotion, members: MemberSet, time_ms: int) -> di
         "supporters": list(found.supporters),
         "counted": len(counted),
         "needed": members.quorum,
-        "until": _iso(found.until_ms),
+        "until": iso(found.until_ms),
         "run_out": found.until_ms < time_ms,
         "support": encode(Support(found.motion)).hex(),
     }
@@ -116,8 +116,3 @@ def _change(change: Change) -> str:
             return "new node key"
         case _:
             assert_never(change)
-
-
-def _iso(time_ms: int) -> str:
-    moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

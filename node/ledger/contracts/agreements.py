@@ -142,9 +142,7 @@ def why_not_in_force(found: Agreement, *, time_ms: int) -> Refusal | None:
     if time_ms >= found.terms.expires_ms:
         return Refusal("expired", "The agreement has expired; draft a new one.")
     if found.missing:
-        return Refusal(
-            "not-signed", f"The agreement is not in force: {found.missing[0]} and all its parties must sign it."
-        )
+        return Refusal("not-signed", f"The agreement is not in force: {found.missing[0]} has yet to sign it.")
     return None
 
 

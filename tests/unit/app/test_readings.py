@@ -1,8 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
 from node.api import OperatorRefusal
 from node.app.readings import read
+from node.base.codec import encode
+from node.base.ports import Writes
+from node.base.types import Digest, Height, OrgId
+from node.ledger.contracts.access import ACCESS, Ask, Grant
+from node.ledger.contracts.agreements import AGREEMENTS, Operation, Sign, Terms
+from node.ledger.contracts.sharing import SHARING, Register
 from node.ledger.memory import MemoryState
+from node.ledger.system import HEAD_KEY, Head
+from node.testing.contract_bench import ContractBench
 
 
 def test_an_unknown_topic_is_refused_and_the_known_ones_are_named():
@@ -15,3 +25,25 @@ def test_an_unknown_topic_is_refused_and_the_known_ones_are_named():
 def test_arguments_that_the_topic_does_not_take_are_refused():
     with pytest.raises(OperatorRefusal, match="'sharing' does not take these arguments"):
         read("sharing", MemoryState(), {"owner": "basel"})
+
+
+def test_agreements_and_requests_are_found_by_the_beginning_of_their_ids():
+    bench = ContractBench(ACCESS, ("ada", "bob"))
+    bench.call("ada", "register", Register("rows", Digest(bytes(32))), contract=SHARING)
+    terms = Terms("Study", (OrgId("ada"), OrgId("bob")), ("ada/rows",), ("p",), (Operation.TRAIN,), 1 << 50, "")
+    agreement, _ = bench.call("ada", "draft", replace(terms, expires_ms=bench.time_ms + 5_000), contract=AGREEMENTS)
+    bench.call("bob", "sign", Sign(agreement), contract=AGREEMENTS)
+    request, _ = bench.call("bob", "request", Ask("ada/rows", "p", Operation.TRAIN, agreement, ""))
+    bench.call("ada", "grant", Grant(request))
+    bench.state.apply(Writes(((HEAD_KEY, encode(Head(Height(9), 1 << 45))),), ()))
+
+    (shown,) = read("agreements", bench.state, {"agreement": agreement.hex()[:6]})
+    (asked,) = read("access", bench.state, {"request": request.hex()[:6]})
+
+    assert (shown["state"], shown["missing"], shown["operations"]) == ("expired", [], ["train"])
+    assert (asked["state"], asked["stands"], asked["fetches"]) == ("granted", False, 0)
+    assert "expired" in asked["why_not"]
+    assert read("access", bench.state, {"org": "eve"}) == read("access", bench.state, {"data": "ada/other"}) == []
+    for topic, argument in (("agreements", "agreement"), ("access", "request")):
+        with pytest.raises(OperatorRefusal, match=r"begins? with 'zz'"):
+            read(topic, bench.state, {argument: "zz"})

@@ -27,6 +27,11 @@ def sealed(access: View, basis: Digest, version: int) -> Sealed | None:
     return access.load(Sealed, sealed_key(basis, version))
 
 
+def sealed_versions(access: View, basis: Digest) -> list[int]:
+    """The numbers of the versions that were sealed for a basis, ascending."""
+    return [int(key.rpartition("/")[2]) for key, _ in access.scan(f"sealed/{basis.hex()}/")]
+
+
 def due(access: View, owner: OrgId) -> Iterator[tuple[Digest, int]]:
     """What the owner has still to seal: bases with versions, ascending. Some may no longer stand."""
     for key, _ in access.scan(f"due/{owner}/"):
