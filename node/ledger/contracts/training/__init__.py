@@ -1,7 +1,8 @@
 """Training jobs on the ledger: proposed, approved by every participant, trained round by round, done.
 
 `jobs` a job before and around its training rounds; `rounds` the phases of one; `weights` whole numbers from rows;
-`types` what is asked and kept; `store` where it is kept, and the views of it.
+`using` whether registered data sets may
+be trained on; `types` what is asked and kept; `store` where it is kept, and the views of it.
 
 =============================  =================================================
 key                            value
@@ -38,6 +39,7 @@ from node.ledger.contracts.training.types import (
     JobTerms,
     Late,
     LeafRange,
+    LeftOut,
     Missing,
     Phase,
     Prepared,
@@ -47,11 +49,13 @@ from node.ledger.contracts.training.types import (
     Refuse,
     TrainingRound,
     Unable,
+    Used,
     Withdraw,
     leaf_count,
     more_than_third,
     quorum,
 )
+from node.ledger.contracts.training.using import why_not_used
 
 TRAINING = Contract(
     CONTRACT,
@@ -88,6 +92,7 @@ __all__ = [
     "JobView",
     "Late",
     "LeafRange",
+    "LeftOut",
     "Missing",
     "Phase",
     "Prepared",
@@ -97,6 +102,7 @@ __all__ = [
     "Refuse",
     "TrainingRound",
     "Unable",
+    "Used",
     "Withdraw",
     "active_jobs",
     "job",
@@ -106,4 +112,5 @@ __all__ = [
     "quorum",
     "training_round",
     "training_rounds",
+    "why_not_used",
 ]

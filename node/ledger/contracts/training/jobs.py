@@ -28,6 +28,7 @@ from node.ledger.contracts.training.types import (
     Refuse,
     Withdraw,
 )
+from node.ledger.contracts.training.using import check_used
 from node.ledger.contracts.training.weights import weights_of
 
 
@@ -41,7 +42,7 @@ def propose(context: Context, terms: JobTerms) -> None:
             raise Rejected(code, reason)
     id_ = context.transaction
     context.store(proposed_key(id_), Proposed(terms, context.org, context.height, context.time_ms))
-    context.store(job_key(id_), Job(JobState.PROPOSED, "", (), (), context.height, 0, (), None, 0, None))
+    context.store(job_key(id_), Job(JobState.PROPOSED, "", (), (), context.height, 0, (), (), None, 0, None))
     emit(context, "proposed", id_, 0, terms.name)
 
 
@@ -82,7 +83,8 @@ def approve(context: Context, asked: Approve) -> None:
         raise Rejected("already", "you have approved this job; it starts when all participants have")
     if not 1 <= asked.rows <= ROWS_MAX:
         raise Rejected("bad-rows", f"a data set has 1 to {ROWS_MAX} training rows")
-    job = replace(job, approvals=(*job.approvals, Approval(context.org, asked.data, asked.rows)))
+    check_used(context, asked.used)
+    job = replace(job, approvals=(*job.approvals, Approval(context.org, asked.data, asked.rows, asked.used)))
     emit(context, "approved", asked.job, 0, context.org)
     if len(job.approvals) < len(proposed.terms.participants):
         context.store(job_key(asked.job), job)
@@ -122,6 +124,8 @@ def present(context: Context, asked: Present) -> None:
     _require_participant(proposed, context.org)
     if job.state not in (JobState.PREPARING, JobState.TRAINING):
         raise Rejected("wrong-state", f"the job is {job.state.name.lower()}; there is no training round to join")
+    if any(left.org == context.org for left in job.left_out):
+        raise Rejected("left-out", "the data that you approved with may no longer be used; only a new job takes other")
     if context.org not in job.absent:
         raise Rejected("already", "you are not absent: the next training round counts on you")
     absent = tuple(org for org in job.absent if org != context.org)

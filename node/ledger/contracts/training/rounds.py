@@ -37,6 +37,7 @@ from node.ledger.contracts.training.types import (
     more_than_third,
     quorum,
 )
+from node.ledger.contracts.training.using import leave_out
 from node.ledger.contracts.training.weights import map_ranges, without
 
 
@@ -66,8 +67,13 @@ class _Open:
 
 
 def open_round(context: Context, id_: Digest, terms: JobTerms, job: Job, exponent: int | None = None) -> None:
-    """Open training round `job.training_round` for all participants that are not absent, and store both records."""
-    cohort = tuple(org for org in terms.participants if org not in job.absent)
+    """Open training round `job.training_round` for all participants that are not absent, and store both records.
+
+    Whoever may no longer use its data is left out, from now on.
+    """
+    job = leave_out(context, id_, job)
+    gone = {*job.absent, *(left.org for left in job.left_out)}
+    cohort = tuple(org for org in terms.participants if org not in gone)
     if len(cohort) < terms.minimum:
         reason = f"{len(cohort)} members are left and the job asks for {terms.minimum}"
         context.store(job_key(id_), replace(job, state=JobState.FAILED, reason=reason))

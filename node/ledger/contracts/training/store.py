@@ -12,6 +12,7 @@ from node.ledger.contracts.training.types import (
     JobEvent,
     JobState,
     JobTerms,
+    LeftOut,
     Phase,
     Proposed,
     TrainingRound,
@@ -36,6 +37,7 @@ class JobView:
     weights: tuple[int, ...]
     """In the order of `terms.participants`; empty until all have approved."""
     absent: tuple[OrgId, ...]
+    left_out: tuple[LeftOut, ...]
     training_round: int
     preparation: Digest | None
     length: int
@@ -113,6 +115,7 @@ def _job_view(view: View, id_: Digest, proposed: Proposed, found: Job) -> JobVie
         approvals=found.approvals,
         weights=found.weights,
         absent=found.absent,
+        left_out=found.left_out,
         training_round=found.training_round,
         preparation=found.preparation,
         length=found.length,

@@ -11,6 +11,7 @@ RECIPE_BYTES_MAX = 32 << 10
 PARTICIPANTS_MAX = 64
 ROUNDS_MAX = 100_000
 ROWS_MAX = 10**12
+USED_MAX = 16
 DEADLINE_MS_MIN = 200
 DEADLINE_MS_MAX = 3_600_000
 WEIGHT_CAP_PERMILLE_MAX = 1_000_000
@@ -66,13 +67,26 @@ class JobTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """A registered data set that a participant trains on."""
+
+    data: str
+    """`owner/name`."""
+    version: int
+    basis: Digest | None
+    """What lets it: a granted request, or an `authorize` of sharing. None for its own data."""
+
+
+@dataclass(frozen=True, slots=True)
 class Approve:
     """`approve`: a participant takes part, with a data set of so many training rows."""
 
     job: Digest
     data: Digest
-    """The salted commitment of the data set."""
+    """The salted commitment of the data; of a registered data set the fingerprint that the ledger has of it."""
     rows: int
+    used: tuple[Used, ...] = ()
+    """Ascending by name and version; empty where the rows are no registered data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,15 @@ class Approval:
     org: OrgId
     data: Digest
     rows: int
+    used: tuple[Used, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A participant that may no longer use the data that it approved with: it trains in no later cohort."""
+
+    org: OrgId
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +231,8 @@ class Job:
     training_round: int
     absent: tuple[OrgId, ...]
     """Participants that the next cohort leaves out."""
+    left_out: tuple[LeftOut, ...]
+    """And those that no cohort takes any more."""
     preparation: Digest | None
     length: int
     """Values in the flat model; 0 until training round 0 is closed."""

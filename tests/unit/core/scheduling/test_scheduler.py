@@ -39,6 +39,7 @@ def a_job(number, started=1, state=JobState.TRAINING, **change):
         approvals=(),
         weights=(1, 1),
         absent=(),
+        left_out=(),
         training_round=1,
         preparation=None,
         length=10,
