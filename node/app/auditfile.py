@@ -65,9 +65,12 @@ def readable_audit(audit: Audit) -> dict[str, Any]:
 
 def not_proven(audit: Audit) -> tuple[str, ...]:
     """What the audit cannot show, in sentences."""
-    if audit.base == 1:
-        return UNPROVEN
-    return (f"The member that exported this holds no block below height {audit.base}: all of it is missing.", *UNPROVEN)
+    lacks = []
+    if audit.base > 1:
+        lacks.append(f"The member that exported this holds no block below height {audit.base}: all of it is missing.")
+    if audit.is_windowed:
+        lacks.append("Only the times that were asked for are here; nothing is said of what was before or after them.")
+    return (*lacks, *UNPROVEN)
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -92,6 +95,7 @@ def _row(row: Row) -> dict[str, Any]:
         "version": row.version,
         "rule_line": row.rule_line,
         "words": row.words,
+        "used": [{"data": use.data, "version": use.version, "basis": use.basis.hex()} for use in row.used],
     }
 
 
@@ -110,7 +114,7 @@ def _use(use: Use) -> dict[str, Any]:
         "ended": _place(use.ended),
         "at_head": use.now,
         "fetched": [_place(row) for row in use.fetched],
-        "trained": [{**(_place(row) or {}), "job": row.job.hex(), "version": row.version} for row in use.trained],
+        "trained": [{**(_place(row) or {}), "job": row.job.hex()} for row in use.trained],
     }
 
 

@@ -39,7 +39,7 @@ def gather(
     for height in reader.heights_holding([encode(name) for name in AUDITED]):
         found.look(height)
         progress(height)
-    found.add_proposals()
+    found.explain()
     blocks = tuple(
         AuditedBlock(
             kept_header(reader.certified_header, height, _members_at(members, height)),
@@ -74,10 +74,10 @@ class _Found:
             if self.concern.takes(transaction, receipt):
                 self._keep(certified, receipts, index)
 
-    def add_proposals(self) -> None:
-        """Of the jobs in which the subject's data take part: what they are is known from approvals only."""
-        for job in sorted(self.concern.jobs):
-            record = self.reader.transaction(Digest(job))
+    def explain(self) -> None:
+        """Take what those name that are about the subject: a job's proposal, the request that a stranger granted."""
+        for id_ in sorted(self.concern.named):
+            record = self.reader.transaction(Digest(id_))
             if record is not None and record.index not in self.entries.get(record.height, {}):
                 self._keep(*self._block(record.height), record.index)
 

@@ -66,11 +66,10 @@ def audit(
 def show_audit(shown: dict[str, Any]) -> None:
     """An audit for a person: who may, what happened, and what that shows."""
     subject = shown["data"] or shown["org"]
-    print_table(
-        f"{subject}: who had access",
-        ["data", "who", "operation", "purpose", "agreement", "decided", "ended", "at the end", "fetched", "trained"],
-        [_use(use) for use in shown["access"]],
-    )
+    columns = ["who", "operation", "purpose", "agreement", "decided", "ended", "at the end", "fetched", "trained in"]
+    if shown["org"]:
+        columns.insert(0, "data")
+    print_table(f"{subject}: who had access", columns, [_use(use)[-len(columns) :] for use in shown["access"]])
     print_table(
         f"{subject}: what happened",
         ["time (UTC)", "block", "who", "call", "about", "outcome"],
@@ -96,7 +95,7 @@ def _use(use: dict[str, Any]) -> tuple[object, ...]:
         "" if decided is None else f"{use['outcome']}, block {decided['height']}",
         "" if ended is None else f"block {ended['height']}",
         use["at_head"],
-        " ".join(str(fetch["height"]) for fetch in use["fetched"]),
+        ", ".join(f"block {fetch['height']}" for fetch in use["fetched"]),
         " ".join(f"{job['job'][:12]}" for job in use["trained"]),
     )
 

@@ -7,7 +7,7 @@ import typer
 
 from node.base.codec import encode
 from node.base.types import is_org_id
-from node.cli.common import CommandError, Json, ask, console, print_json, print_table, submit
+from node.cli.common import CommandError, Json, Yes, ask, consent, console, print_json, print_table, submit
 
 if TYPE_CHECKING:
     from node.ledger.contracts.schemas import SchemaColumn
@@ -50,7 +50,7 @@ def new(
 def register(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="The schema file (TOML).")],
-    yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Put a schema on the ledger; a name of yours again makes its next version. All members see all of it for ever.
@@ -60,13 +60,9 @@ def register(
     from node.app.schemafile import read_schema_file
 
     schema = read_schema_file(file)
-    if not yes:
-        if not json:
-            _show("what every member will see, for ever", schema.name, schema.about, schema.columns)
-        if not console.is_terminal:
-            raise CommandError("nothing was published: say --yes where nobody can be asked")
-        if not typer.confirm("Publish this schema for all members, for ever?"):
-            raise CommandError("nothing was published")
+    if not yes and not json:
+        _show_columns(schema.columns)
+    consent([("schema", schema.name), ("about", schema.about), ("columns", len(schema.columns))], yes=yes, json=json)
     submit(context.obj, "schemas", "register", encode(schema), as_json=json)
 
 
@@ -112,11 +108,13 @@ def show(
     columns = tuple(
         SchemaColumn(**{**column, "categories": tuple(column["categories"])}) for column in found["columns"]
     )
-    _show(found["schema"], found["schema"], found["about"], columns)
+    print_table(
+        found["schema"], ["", ""], [("about", found["about"]), ("registered by", found["schema"].split("/")[0])]
+    )
+    _show_columns(columns)
 
 
-def _show(title: str, name: str, about: str, columns: "tuple[SchemaColumn, ...]") -> None:
-    print_table(title, ["", ""], [("name", name), ("about", about)])
+def _show_columns(columns: "tuple[SchemaColumn, ...]") -> None:
     print_table(
         "columns", ["name", "type", "unit", "allowed", "must be", "meaning"], [_column(column) for column in columns]
     )

@@ -52,7 +52,10 @@ def check(
     else:
         print_fit(source.name, name, columns, fit)
     if fit.misfits:
-        raise CommandError(f"{source.name} does not fit {name}: {fit.misfits:,} misfits in {fit.rows:,} rows")
+        raise CommandError(
+            f"{source.name} does not fit {name}: {fit.misfits:,} misfits in {fit.rows:,} rows; "
+            "mend them with: lepton data convert"
+        )
 
 
 def convert(

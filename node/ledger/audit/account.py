@@ -46,6 +46,18 @@ class Row:
     version: int = 0
     rule_line: int = 0
     words: str = ""
+    used: tuple["Used", ...] = ()
+    """What data an approval of a job brings in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A version of a data set in a training job."""
+
+    data: str
+    version: int
+    basis: bytes
+    """Empty for a member's own data."""
 
 
 @dataclass(slots=True)
@@ -118,7 +130,8 @@ def _row(header: Header, entry: Entry) -> Row:
                 basis=event.basis,
                 version=event.version or row.version,
                 rule_line=event.rule_line or row.rule_line,
-                words=row.words or event.words,
+                # A fetch's words are its own id.
+                words=row.words or ("" if row.call == "access.fetch" else event.words),
             )
     return row
 
@@ -143,9 +156,9 @@ def _with_payload(row: Row, payload: Any) -> Row:
         return row
     named = getattr(payload, "data", ())
     data = named if isinstance(named, tuple) else (named,) if isinstance(named, str) else ()
-    used = getattr(payload, "used", ())
+    used = tuple(Used(use.data, use.version, use.basis or b"") for use in getattr(payload, "used", ()))
     data = (*data, *own_data(row.org, payload), *(use.data for use in used))
-    basis = getattr(payload, "basis", None) or getattr(payload, "request", b"")
+    basis: bytes = getattr(payload, "basis", b"") or getattr(payload, "request", b"")
     if row.call in _BASES:
         basis = row.transaction
     agreement = row.transaction if row.call == "agreements.draft" else getattr(payload, "agreement", None) or b""
@@ -154,13 +167,14 @@ def _with_payload(row: Row, payload: Any) -> Row:
         row,
         data=tuple(dict.fromkeys(data)),
         recipient=getattr(payload, "recipient", ""),
-        basis=basis or next((use.basis for use in used if use.basis), b""),
+        basis=basis,
         agreement=agreement,
         job=row.transaction if row.call == "training.propose" else getattr(payload, "job", b""),
         purpose=getattr(payload, "purpose", "") or "; ".join(getattr(payload, "purposes", ())),
         operation="" if operation is None else operation.name.lower(),
         version=getattr(payload, "version", 0),
         words=getattr(payload, "words", "") or getattr(payload, "why", "") or getattr(payload, "title", ""),
+        used=used,
     )
 
 
@@ -207,8 +221,12 @@ def _fetch(known: dict[bytes, Use], row: Row) -> None:
 
 
 def _train(known: dict[bytes, Use], row: Row) -> None:
-    if row.basis:
-        _of(known, row).trained.append(row)
+    for used in row.used:
+        own = Use(b"", used.data, row.org, operation="train")
+        use = known.setdefault(
+            used.basis or used.data.encode(), Use(used.basis, used.data, row.org) if used.basis else own
+        )
+        use.trained.append(row)
 
 
 def _stand(known: dict[bytes, Use], key: bytes, value: bytes | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from node.base.codec import DecodeError, decode
-from node.base.types import Digest, OrgId, Receipt, Transaction, data_owner
+from node.base.types import OrgId, Receipt, Transaction, data_owner
 from node.ledger.contracts.access import AccessEvent
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.contracts.training import JobEvent
@@ -36,29 +36,29 @@ class Concern:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._ids: set[bytes] = set()
-        self.jobs: set[Digest] = set()
-        """In which the subject's data take part; a job's proposal comes before that is known."""
+        self.named: set[bytes] = set()
+        """Ids that those name which are about the subject: what explains them may be about something else too."""
 
     def takes(self, transaction: Transaction, receipt: Receipt) -> bool:
         """Whether this one is about the subject."""
-        if not self._is_about(transaction, receipt):
+        payload = payload_of(transaction) if transaction.body.contract in AUDITED else None
+        named = _Named(transaction, payload, receipt)
+        if not self._is_about(transaction, receipt, named):
             return False
+        self.named |= named.ids
         if receipt.accepted:
             self._ids.add(transaction.id)
-            payload = payload_of(transaction)
-            if transaction.body.contract == "training" and transaction.body.method == "approve" and payload is not None:
+            if (transaction.body.contract, transaction.body.method) == ("training", "approve"):
+                assert payload is not None, "an accepted transaction has a payload that its contract takes"
                 self._ids.add(payload.job)
-                self.jobs.add(payload.job)
         return True
 
-    def _is_about(self, transaction: Transaction, receipt: Receipt) -> bool:
+    def _is_about(self, transaction: Transaction, receipt: Receipt, named: "_Named") -> bool:
         body = transaction.body
         if body.contract not in AUDITED:
             return False
-        payload = payload_of(transaction)
         if body.contract == "training" and body.method not in _JOB_METHODS:
             return any(event.name in _JOB_EVENTS and job_of(event.body) in self._ids for event in receipt.events)
-        named = _Named(transaction, payload, receipt)
         if self._subject.data:
             if named.data:
                 return self._subject.data in named.data

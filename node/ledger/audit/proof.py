@@ -105,6 +105,6 @@ def _check_concern(audit: Audit) -> None:
     concern = Concern(audit.subject)
     entries = [entry for block in audit.blocks for entry in block.entries]
     others = {entry.transaction.id for entry in entries if not concern.takes(entry.transaction, entry.receipt)}
-    # A job's proposal stands before the approvals that say which data it is about.
-    if not others <= concern.jobs:
+    # What is named explains: the job that data take part in, the request that somebody tried to grant.
+    if not others <= concern.named:
         raise Untrusted("a transaction of the audit is not about its subject")

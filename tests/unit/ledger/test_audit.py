@@ -189,6 +189,17 @@ def test_of_an_organisation_all_that_it_did_and_all_about_its_data(story: Story,
     assert claims(found, rows(found)) == []
 
 
+def test_what_explains_an_attempt_is_there_though_it_is_about_others(story: Story, reader: SqliteReader) -> None:
+    found = gather(reader, Subject("", "cid"))
+    verify_audit(story.founding.genesis, found, verify_hash)
+    assert shown_calls(found) == [
+        "ada sharing.authorize ok",
+        "bob access.request ok",
+        "cid access.grant not-owner",
+        "ada sharing.unauthorize ok",
+    ]
+
+
 def test_a_window_of_times_still_finds_by_ids_from_before_it(story: Story, reader: SqliteReader) -> None:
     height = next(row.height for row in rows(gather(reader, ROWS)) if row.call == "access.fetch")
     window = gather(
