@@ -85,10 +85,10 @@ def _from_text(kind: str, cells: Any) -> tuple[Any, Any]:
             return pc.if_else(pc.is_valid(kept), truths, pa.scalar(None, pa.bool_())), wrong
         case "integer":
             kept, wrong = _kept(cells, pc.match_substring_regex(cells, _INTEGER))
-            return pc.replace_substring_regex(kept, r"\.0+$", "").cast(pa.int64()), wrong
+            return _without(kept, ".", r"\.0+$").cast(pa.int64()), wrong
         case "number":
             kept, wrong = _kept(cells, pc.match_substring_regex(cells, _NUMBER))
-            values, infinite = _finite(pc.replace_substring_regex(kept, r"^\+", "").cast(pa.float64()))
+            values, infinite = _finite(_without(kept, "+", r"^\+").cast(pa.float64()))
             return values, pc.or_(wrong, infinite)
         case "date":
             kept, wrong = _kept(cells, _is_day(cells))
@@ -100,6 +100,12 @@ def _from_text(kind: str, cells: Any) -> tuple[Any, Any]:
             return pc.if_else(zoned, kept, pc.binary_join_element_wise(kept, "Z", "")).cast(ARROW["time"]), wrong
         case _:
             return cells, _none(cells)
+
+
+def _without(cells: Any, sign: str, pattern: str) -> Any:
+    """The texts without what matches; most columns have no such sign, and a search for it is ten times as fast."""
+    found = pc.any(pc.match_substring(cells, sign)).as_py()
+    return pc.replace_substring_regex(cells, pattern, "") if found else cells
 
 
 def _is_day(cells: Any) -> Any:

@@ -166,7 +166,7 @@ def _with_payload(row: Row, payload: Any) -> Row:
     return replace(
         row,
         data=tuple(dict.fromkeys(data)),
-        recipient=getattr(payload, "recipient", ""),
+        recipient=getattr(payload, "recipient", "") or getattr(payload, "holder", ""),
         basis=basis,
         agreement=agreement,
         job=row.transaction if row.call == "training.propose" else getattr(payload, "job", b""),
