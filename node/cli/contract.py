@@ -13,7 +13,8 @@ from node.cli.common import CommandError, Json, ask, console, print_json, print_
 from node.ledger.contracts.rules import VARIABLES, Deploy, RuleSet, Upgrade
 
 if TYPE_CHECKING:
-    from node.app.contracts import CaseResult, RulesFile, Trouble
+    from node.app.contracts.cases import CaseResult
+    from node.app.contracts.rulesfile import RulesFile, Trouble
     from node.ledger.contracts.rules import Compiled
 
 commands = typer.Typer(
@@ -38,7 +39,7 @@ def new(
 
     Example: lepton contract new patients-access.toml --template by-requester --data patients
     """
-    from node.app.contracts import TEMPLATES, template_text
+    from node.app.contracts.templates import TEMPLATES, template_text
 
     if template is None:
         print_table("templates", ["template", "who may have the data"], list(TEMPLATES.items()))
@@ -228,7 +229,7 @@ def _contract(context: typer.Context, contract: str) -> dict[str, Any]:
 
 def _checked(file: Path, *, as_json: bool) -> "tuple[RulesFile, Compiled]":
     """Raises `CommandError` after it has pointed at everything that is wrong."""
-    from node.app.contracts import check_rules, read_rules
+    from node.app.contracts.rulesfile import check_rules, read_rules
 
     read = read_rules(file)
     compiled, troubles = check_rules(read)
@@ -264,7 +265,7 @@ def _trouble_json(trouble: "Trouble") -> dict[str, Any]:
 
 
 def _cases(read: "RulesFile", compiled: "Compiled") -> "list[CaseResult]":
-    from node.app.contracts import run_cases
+    from node.app.contracts.cases import run_cases
 
     return list(run_cases(read, compiled))
 

@@ -8,7 +8,7 @@ import typer
 
 import node
 from node.api import OperatorError
-from node.app.contracts import RulesFileError
+from node.app.contracts.errors import RulesFileError
 from node.app.jobfile import JobFileError
 from node.app.prooffile import ProofFileError
 from node.app.schemafile import SchemaFileError

@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from node.app.contracts import TEMPLATES, read_rules, template_text
+from node.app.contracts.rulesfile import read_rules
+from node.app.contracts.templates import TEMPLATES, template_text
 from node.base.crypto import digest
 from node.base.types import Digest, Height, OrgId
 from node.ledger.contracts.access import Ask

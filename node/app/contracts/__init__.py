@@ -4,20 +4,5 @@
 - `places`      where in the file something is wrong
 - `cases`       the file's own cases, decided at once, without a network
 - `templates`   files to begin with
+- `errors`      what a file can have; apart, for the command line imports nothing else at its start
 """
-
-from node.app.contracts.cases import CaseResult, run_cases
-from node.app.contracts.rulesfile import RulesFile, RulesFileError, Trouble, check_rules, read_rules
-from node.app.contracts.templates import TEMPLATES, template_text
-
-__all__ = [
-    "TEMPLATES",
-    "CaseResult",
-    "RulesFile",
-    "RulesFileError",
-    "Trouble",
-    "check_rules",
-    "read_rules",
-    "run_cases",
-    "template_text",
-]

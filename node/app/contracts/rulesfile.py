@@ -34,7 +34,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from node.app.contracts.places import Spot, spot_at, spot_of
+from node.app.contracts.errors import RulesFileError
+from node.app.contracts.places import Spot, spot_of
 from node.base.expressions import ExpressionError
 from node.ledger.contracts.rules import (
     BrokenRules,
@@ -50,10 +51,6 @@ from node.ledger.contracts.rules.compiled import condition_language
 
 FILE_BYTES_MAX = 256 << 10
 _TOML_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
-
-
-class RulesFileError(Exception):
-    """A file that is no contract; the text says what to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +235,3 @@ def _said(error: ValidationError) -> list[str]:
         words = "there is no such key here" if one["type"] == "extra_forbidden" else one["msg"]
         lines.append(f"{where}: {words}")
     return lines
-
-
-__all__ = ["CasePart", "RulesFile", "RulesFileError", "Trouble", "check_rules", "read_rules", "spot_at"]

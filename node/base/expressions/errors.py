@@ -8,7 +8,9 @@ class Reason(enum.Enum):
     """Our own codes: what stands in receipts. The library's words differ between versions and never do."""
 
     SYNTAX = "does-not-parse"
-    """It is no CEL, or names what is not there, or compares what cannot be compared."""
+    """It is no CEL."""
+    TYPES = "does-not-type-check"
+    """It names what is not there, or compares what cannot be compared."""
     FENCE = "not-allowed"
     """It is CEL, and uses a part of it that may differ between members or that has no bound."""
     NOT_A_CONDITION = "not-true-or-false"
@@ -18,7 +20,8 @@ class Reason(enum.Enum):
 
 
 SENTENCES = {
-    Reason.SYNTAX: "it does not parse, names what is not there, or compares what cannot be compared",
+    Reason.SYNTAX: "it does not parse",
+    Reason.TYPES: "it names what is not there, or compares what cannot be compared",
     Reason.FENCE: "it uses a part of CEL that is not allowed here",
     Reason.NOT_A_CONDITION: "its value is not true or false",
     Reason.TOO_LONG: "it is too long",

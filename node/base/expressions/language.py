@@ -93,7 +93,14 @@ class Language:
             return self._environment.compile(text)
         except RuntimeError as error:
             # The one exception that the library has for a text that it does not take.
-            raise _refused(str(error)) from None
+            raise _refused(str(error), Reason.TYPES if self._parses(text) else Reason.SYNTAX) from None
+
+    def _parses(self, text: str) -> bool:
+        try:
+            self._environment.compile(text, disable_check=True)
+        except RuntimeError:
+            return False
+        return True
 
     def activation(self, values: Mapping[str, Value], names: frozenset[str]) -> cel.Activation | None:
         """The values of these names, ready to be read; None where one is larger than its kind allows.
@@ -113,12 +120,12 @@ class Language:
         return cel.NewEnv(variables={name: _cel_type(kind) for name, kind in self.variables.items()})
 
 
-def _refused(said: str) -> ExpressionError:
+def _refused(said: str, reason: Reason) -> ExpressionError:
     found = _POSITION.search(said)
     if found is None:
-        return ExpressionError(Reason.SYNTAX, said.splitlines()[0] if said else "CEL refuses the expression")
+        return ExpressionError(reason, said.splitlines()[0] if said else "CEL refuses the expression")
     line, column, words = int(found[1]), int(found[2]), found[3]
-    return ExpressionError(Reason.SYNTAX, _NOISE.sub("", words), Place(line, column))
+    return ExpressionError(reason, _NOISE.sub("", words), Place(line, column))
 
 
 def _cel_type(kind: Kind) -> cel.Type:

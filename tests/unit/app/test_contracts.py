@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from node.app.contracts import TEMPLATES, RulesFileError, check_rules, read_rules, run_cases, template_text
+from node.app.contracts.cases import run_cases
+from node.app.contracts.errors import RulesFileError
+from node.app.contracts.rulesfile import check_rules, read_rules
+from node.app.contracts.templates import TEMPLATES, template_text
 from node.ledger.contracts.rules import Date, Outcome
 
 WHOLE = """\
@@ -71,13 +74,13 @@ def test_what_of_a_file_goes_on_the_ledger(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("condition", "rule", "line", "column", "code"),
     [
-        ("'requester == 1'", 1, 9, 19, "rule-does-not-parse"),
-        ('"requester == 1"', 1, 9, 19, "rule-does-not-parse"),
-        ("'nobody == 1'", 1, 9, 9, "rule-does-not-parse"),
+        ("'requester == 1'", 1, 9, 19, "rule-does-not-type-check"),
+        ('"requester == 1"', 1, 9, 19, "rule-does-not-type-check"),
+        ("'nobody == 1'", 1, 9, 9, "rule-does-not-type-check"),
         ("'1.5 > 1.0'", 1, 9, 13, "rule-not-allowed"),
-        ("'''\nrequester == \"a\"\n  && nobody'''", 1, 11, 6, "rule-does-not-parse"),
+        ("'''\nrequester == \"a\"\n  && nobody'''", 1, 11, 6, "rule-does-not-type-check"),
         # With escapes the file's columns are not the text's: the condition's beginning.
-        ('"requester == \\"a\\" && nobody"', 1, 9, 8, "rule-does-not-parse"),
+        ('"requester == \\"a\\" && nobody"', 1, 9, 8, "rule-does-not-type-check"),
         ("'requester'", 1, 9, 8, "rule-not-true-or-false"),
     ],
 )

@@ -90,12 +90,8 @@ def test_what_is_outside_the_fence(text: str) -> None:
     [
         ("", None),
         ("requester ==", Place(1, 13)),
-        ("requester == 1", Place(1, 11)),
-        ('requester == "a"\n  && nobody == 1', Place(2, 6)),
-        ("agreement.secret == 1", None),
         ('requester == "\\ud800"', None),
         ('requester == "\ud800"', None),
-        ("a" * 900, None),
         ("((" * 200 + "true" + "))" * 200, None),
         ("now_ms == 9223372036854775808", None),
     ],
@@ -106,6 +102,24 @@ def test_what_is_no_expression(text: str, place: Place | None) -> None:
     assert error.reason is Reason.SYNTAX
     assert place is None or error.place == place
     assert error.words
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("requester == 1", Place(1, 11)),
+        ('requester == "a"\n  && nobody == 1', Place(2, 6)),
+        ("agreement.secret == 1", None),
+        ("a" * 900, Place(1, 1)),
+        ("requester && now_ms", None),
+        ("requester.nothing()", None),
+    ],
+)
+def test_what_does_not_type_check(text: str, place: Place | None) -> None:
+    error = refused(text)
+
+    assert error.reason is Reason.TYPES
+    assert place is None or error.place == place
 
 
 def test_the_fence_says_where() -> None:

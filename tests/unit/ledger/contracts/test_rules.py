@@ -190,8 +190,8 @@ def test_the_version_in_force_stays_for_its_own_block() -> None:
     ("lines", "code", "number"),
     [
         (("true", "requester =="), "rule-does-not-parse", 2),
-        (("nobody == 1",), "rule-does-not-parse", 1),
-        (("requester == 1",), "rule-does-not-parse", 1),
+        (("nobody == 1",), "rule-does-not-type-check", 1),
+        (("requester == 1",), "rule-does-not-type-check", 1),
         (("true", "true", "1.5 > 1.0"), "rule-not-allowed", 3),
         (("timestamp(now_ms) > timestamp(0)",), "rule-not-allowed", 1),
         (("now_ms",), "rule-not-true-or-false", 1),
