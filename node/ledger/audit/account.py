@@ -9,10 +9,11 @@ from typing import Any
 
 from node.base.codec import decode
 from node.base.types import Digest, Header, OrgId, header_digest
-from node.ledger.audit.concern import event_of, own_data, payload_of
+from node.ledger.audit.concern import LEFT_OUT, event_of, own_data, payload_of
 from node.ledger.audit.proof import Audit
 from node.ledger.contracts import access, agreements, sharing
 from node.ledger.contracts.access import AccessEvent
+from node.ledger.contracts.training import JobEvent
 from node.ledger.offline import Entry
 
 _DECIDED = ("granted", "refused")
@@ -120,8 +121,10 @@ def _row(header: Header, entry: Entry) -> Row:
         events=tuple(event.name for event in receipt.events),
     )
     row = _with_payload(row, payload_of(entry.transaction))
-    told = (event_of(event.contract, event.body) for event in receipt.events)
-    for event in told:
+    for emitted in receipt.events:
+        event = event_of(emitted.contract, emitted.body)
+        if isinstance(event, JobEvent) and emitted.name == LEFT_OUT:
+            row = replace(row, words="; ".join(filter(None, (row.words, f"left out: {event.detail}"))))
         if isinstance(event, AccessEvent):
             row = replace(
                 row,

@@ -17,7 +17,9 @@ from node.ledger.contracts.training import JobEvent
 AUDITED = ("access", "agreements", "replicas", "rules", "sharing", "training")
 """The contracts whose transactions are about data."""
 _JOB_METHODS = ("propose", "approve", "refuse", "withdraw")
-_JOB_EVENTS = ("left-out", "done", "failed")
+LEFT_OUT = "left-out"
+"""The event of a member whose basis no longer stands when a training round opens."""
+_JOB_EVENTS = (LEFT_OUT, "done", "failed")
 _EVENTS: Mapping[str, type[Any]] = {"access": AccessEvent, "training": JobEvent}
 
 

@@ -21,6 +21,7 @@ from node.ledger.contracts.access import Ask, Fetch, Grant, Refuse, Revoke
 from node.ledger.contracts.agreements import Operation, Sign, Terms
 from node.ledger.contracts.membership import Leave
 from node.ledger.contracts.sharing import Authorize, Register, Unauthorize
+from node.ledger.contracts.training import Approve, JobTerms, Used
 from node.ledger.errors import Untrusted
 from node.ledger.genesis import genesis_writes
 from node.testing.founding import GENESIS_TIME_MS, Founding, MemoryChain
@@ -28,6 +29,7 @@ from node.testing.signing import verify_hash
 
 ROWS, OTHER = Subject("ada/rows", ""), "bob/notes"
 FIRST = Digest(digest("first"))
+PARTIES = (OrgId("ada"), OrgId("bob"))
 
 
 class Story:
@@ -41,28 +43,31 @@ class Story:
         self.call("bob", "sharing", "register", Register("notes", FIRST))
         self.cid_may = self.call("ada", "sharing", "authorize", Authorize("ada/rows", OrgId("cid")))
         self.call("eve", "membership", "leave", Leave())
-        terms = Terms(
-            "Hearts",
-            (OrgId("ada"), OrgId("bob")),
-            ("ada/rows", OTHER),
-            ("research",),
-            (Operation.DOWNLOAD,),
-            1 << 40,
-            "",
-        )
+        operations = (Operation.TRAIN, Operation.DOWNLOAD)
+        terms = Terms("Hearts", PARTIES, ("ada/rows", OTHER), ("research",), operations, 1 << 40, "")
         self.agreement = self.call("ada", "agreements", "draft", terms)
         self.call("bob", "agreements", "sign", Sign(self.agreement.id))
-        ask = Ask("ada/rows", "research", Operation.DOWNLOAD, self.agreement.id, "for our paper")
-        self.asked = self.call("bob", "access", "request", ask)
-        self.call("ada", "access", "request", dataclasses.replace(ask, data=OTHER))
+        self.ask = Ask("ada/rows", "research", Operation.DOWNLOAD, self.agreement.id, "for our paper")
+        self.asked = self.call("bob", "access", "request", self.ask)
+        self.call("ada", "access", "request", dataclasses.replace(self.ask, data=OTHER))
         self.call("cid", "access", "grant", Grant(self.asked.id))
         self.call("ada", "access", "grant", Grant(self.asked.id))
         self.fetched = self.call("bob", "access", "fetch", Fetch(self.asked.id, 1))
         refused = self.call("dot", "access", "request", Ask("ada/rows", "curiosity", Operation.COMPUTE, None, ""))
         self.call("ada", "access", "refuse", Refuse(refused.id, "not for this"))
+        self.train()
         self.call("ada", "access", "revoke", Revoke(self.asked.id, "the study ended"))
         self.call("bob", "access", "fetch", Fetch(self.asked.id, 1))
         self.call("ada", "sharing", "unauthorize", Unauthorize("ada/rows", OrgId("cid")))
+
+    def train(self) -> None:
+        """bob brings ada's rows into a job; its grant is revoked before the first training round opens."""
+        granted = self.call("bob", "access", "request", dataclasses.replace(self.ask, operation=Operation.TRAIN))
+        self.call("ada", "access", "grant", Grant(granted.id))
+        self.job = self.call("bob", "training", "propose", JobTerms("hearts", PARTIES, 2, 1, b"{}"))
+        self.call("bob", "training", "approve", Approve(self.job.id, FIRST, 10, (Used("ada/rows", 1, granted.id),)))
+        self.call("ada", "access", "revoke", Revoke(granted.id, "not for training"))
+        self.call("ada", "training", "approve", Approve(self.job.id, FIRST, 10, (Used("ada/rows", 1, None),)))
 
     def call(self, org: str, contract: str, method: str, payload: Any) -> Transaction:
         """One transaction in a block of its own, signed by the members in force."""
@@ -117,6 +122,12 @@ def test_all_that_is_about_a_data_set_is_found_refusals_too_and_nothing_else(aud
         "bob access.fetch ok",
         "dot access.request ok",
         "ada access.refuse ok",
+        "bob access.request ok",
+        "ada access.grant ok",
+        "bob training.propose ok",
+        "bob training.approve ok",
+        "ada access.revoke ok",
+        "ada training.approve ok",
         "ada access.revoke ok",
         "bob access.fetch revoked",
         "ada sharing.unauthorize ok",
@@ -125,7 +136,7 @@ def test_all_that_is_about_a_data_set_is_found_refusals_too_and_nothing_else(aud
 
 def test_the_account_says_who_what_when_why_and_under_which_agreement(story: Story, audit: Audit) -> None:
     shown = readable_audit(audit)
-    by_who = {use["recipient"]: use for use in shown["access"]}
+    by_who = {use["recipient"]: use for use in shown["access"] if use["operation"] != "train"}
     bob = by_who["bob"]
     assert (bob["purpose"], bob["operation"], bob["words"]) == ("research", "download", "for our paper")
     assert bob["agreement"] == story.agreement.id.hex()
@@ -141,6 +152,19 @@ def test_the_account_says_who_what_when_why_and_under_which_agreement(story: Sto
     ]
 
 
+def test_the_account_says_in_which_job_data_were_used_and_who_was_left_out(story: Story, audit: Audit) -> None:
+    shown = readable_audit(audit)
+    train = [
+        (use["recipient"], use["at_head"], use["trained"]) for use in shown["access"] if use["operation"] == "train"
+    ]
+    assert [(who, now, [job["job"] for job in jobs]) for who, now, jobs in train] == [
+        ("bob", "revoked", [story.job.id.hex()]),
+        ("ada", "", [story.job.id.hex()]),
+    ]
+    (last,) = [row for row in shown["transactions"] if "left-out" in row["events"]]
+    assert last["words"].startswith("left out: bob: ")
+
+
 def test_it_holds_with_the_genesis_alone_over_a_change_of_members(story: Story, audit: Audit) -> None:
     assert len(audit.steps) == 1
     head = verify_audit(story.founding.genesis, audit, verify_hash)
@@ -152,7 +176,7 @@ def test_it_holds_with_the_genesis_alone_over_a_change_of_members(story: Story, 
 def test_what_the_ledger_counts_is_shown_to_be_whole(story: Story, audit: Audit) -> None:
     assert [(claim.what, claim.counted, claim.shown) for claim in claims(audit, rows(audit))] == [
         ("versions", 1, 1),
-        ("grants", 1, 1),
+        ("grants", 2, 2),
         ("fetches", 1, 1),
     ]
     hidden = dataclasses.replace(
@@ -164,10 +188,10 @@ def test_what_the_ledger_counts_is_shown_to_be_whole(story: Story, audit: Audit)
 
 def test_a_hidden_revocation_shows_in_how_the_request_stands(story: Story, audit: Audit) -> None:
     calls = [row.call for row in rows(audit)]
-    at = calls.index("access.revoke")
+    at = len(calls) - 1 - calls[::-1].index("access.revoke")
     hidden = dataclasses.replace(audit, blocks=(*audit.blocks[:at], *audit.blocks[at + 1 :]))
     verify_audit(story.founding.genesis, hidden, verify_hash)
-    (bob,) = [use for use in readable_audit(hidden)["access"] if use["recipient"] == "bob"]
+    (bob,) = [use for use in readable_audit(hidden)["access"] if use["operation"] == "download"]
     assert (bob["ended"], bob["at_head"]) == (None, "revoked")
 
 
@@ -183,6 +207,12 @@ def test_of_an_organisation_all_that_it_did_and_all_about_its_data(story: Story,
         "cid access.grant not-owner",
         "ada access.grant ok",
         "bob access.fetch ok",
+        "bob access.request ok",
+        "ada access.grant ok",
+        "bob training.propose ok",
+        "bob training.approve ok",
+        "ada access.revoke ok",
+        "ada training.approve ok",
         "ada access.revoke ok",
         "bob access.fetch revoked",
     ]
