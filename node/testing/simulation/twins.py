@@ -3,14 +3,16 @@
 A schedule draws how many identities have twins (at most f), how often each runs, and for every round of every height a
 partition of all replicas: a message of that round arrives inside its partition only. From some round on all are
 connected again, so that each height can end; what is of no round (tips, blocks) arrives, and transactions do now and
-then. After the schedule all is connected, and the correct members must progress in the stated time.
+then. Of two schedules one is drawn towards locks: in a locking round prepares reach a few only and commits nobody, and
+in the round behind it those few are apart, so that the others may lock on another block. After the schedule all is
+connected, and the correct members must progress in the stated time.
 """
 
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from node.base.codec import decode
-from node.base.types import OrgId, PeerMessage, PreparedBlock, Proposal, RoundChange, Transactions, Vote
+from node.base.types import OrgId, PeerMessage, PreparedBlock, Proposal, RoundChange, Transactions, Vote, VoteKind
 from node.engine.replica import Submitted
 from node.testing.simulation.faults import check_progress
 from node.testing.simulation.plan import Outcome, Plan
@@ -26,16 +28,24 @@ HEIGHTS = 3
 TRANSACTIONS = 6
 TRANSACTION_ARRIVES = 0.6
 """How often a replica gets a transaction, so that twins propose different blocks."""
+LOCKS_EVERY = 2
+"""One schedule of so many is drawn towards locks."""
+LOCKING = 0.75
+"""How many of its rounds lock, as a share."""
 _MESSAGE: Any = PeerMessage
+_VOTE = bytes((get_args(PeerMessage).index(Vote),))
+"""How a vote's message begins; its kind follows."""
 
 
 class Schedule:
     """Who is with whom in which round."""
 
-    def __init__(self, seed: int, slots: tuple[OrgId, ...]) -> None:
+    def __init__(self, seed: int, slots: tuple[OrgId, ...], lockers: tuple[OrgId, ...] = ()) -> None:
+        """`lockers` are the correct members' slots where the schedule is drawn towards locks."""
         self.over = False
         self._seed = seed
         self._slots = slots
+        self._lockers = lockers
         self._rng = Random(f"transactions {seed}")
         self._groups: dict[tuple[int, int], dict[OrgId, int]] = {}
         self._places: dict[bytes, tuple[int, int] | None] = {}
@@ -52,7 +62,12 @@ class Schedule:
         if place == (0, 0):
             return self._rng.random() > TRANSACTION_ARRIVES
         groups = self._partition(*place)
-        return groups[slot] != groups[target]
+        if groups[slot] != groups[target]:
+            return True
+        locking = self._locking(*place)
+        if not locking or data[:1] != _VOTE:
+            return False
+        return data[1] == VoteKind.COMMIT.value or (data[1] == VoteKind.PREPARE.value and target not in locking)
 
     def _place(self, data: bytes) -> tuple[int, int] | None:
         """Height and round that a message belongs to; (0, 0) for a transaction, None for what always arrives."""
@@ -72,8 +87,22 @@ class Schedule:
         if (height, round_) not in self._groups:
             rng = Random(f"{self._seed} {height} {round_}")
             count = 1 if round_ >= ROUNDS_PARTITIONED else rng.randint(1, PARTITIONS_MAX)
-            self._groups[height, round_] = {slot: rng.randrange(count) for slot in self._slots}
+            apart = self._locking(height, round_ - 1)
+            if apart and count > 1:
+                self._groups[height, round_] = {slot: int(slot in apart) for slot in self._slots}
+            else:
+                count = 1 if self._locking(height, round_) else count
+                self._groups[height, round_] = {slot: rng.randrange(count) for slot in self._slots}
         return self._groups[height, round_]
+
+    def _locking(self, height: int, round_: int) -> frozenset[OrgId]:
+        """Whom the prepares of this round reach, where nobody gets its commits; none of another round."""
+        if not self._lockers or not 0 <= round_ < ROUNDS_PARTITIONED - 1:
+            return frozenset()
+        rng = Random(f"{self._seed} {height} {round_} locks")
+        if rng.random() > LOCKING:
+            return frozenset()
+        return frozenset(rng.sample(self._lockers, rng.randint(1, max(1, len(self._lockers) // 3))))
 
 
 def run_twins(plan: Plan) -> Outcome:
@@ -85,7 +114,8 @@ def run_twins(plan: Plan) -> Outcome:
         (OrgId(f"{org}-twin{count}"), org) for org in doubled for count in range(1, 1 + rng.choice((1, 1, 1, 2)))
     )
     simulation = Simulation(plan, twins)
-    schedule = Schedule(plan.seed, tuple(simulation.members))
+    honest = tuple(member.slot for member in simulation.honest)
+    schedule = Schedule(plan.seed, tuple(simulation.members), honest if plan.seed % LOCKS_EVERY == 0 else ())
     simulation.drop = schedule.drops
     for _ in range(TRANSACTIONS):
         slot = rng.choice(sorted(simulation.members))
