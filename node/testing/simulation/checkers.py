@@ -38,6 +38,7 @@ from node.ledger.tree import state_root, updated_nodes
 from node.testing.simulation import coverage
 from node.testing.simulation.coverage import Coverage
 from node.testing.simulation.disk import Disk
+from node.testing.simulation.entrance import Entrance
 from node.testing.simulation.oracle import Oracle, proposer, quorum
 
 _MESSAGE: Any = PeerMessage
@@ -87,6 +88,7 @@ class Checkers:
         """The member set in force at each height, as the chain says it."""
         self._tolerance_ms = genesis.body.parameters.time_tolerance_ms
         self._oracle = Oracle(chain, verify)
+        self._entrance = Entrance(read)
         self._receipts: dict[int, bytes] = {}
         self._seen: set[bytes] = set()
         self._prepares: dict[tuple[int, int, Digest], list[Vote]] = defaultdict(list)
@@ -179,6 +181,7 @@ class Checkers:
         require(state_root(disk.state.node) == header.state_root, f"the state of {org} is not that of header {height}")
         told = self._receipts.setdefault(height, b"".join(encode(receipt) for receipt in receipts))
         require(told == b"".join(encode(r) for r in receipts), f"{org} has other receipts of height {height}")
+        self._entrance.see(certified, receipts, self.sets[height])
         self._check_sets(org, certified, disk)
         self._check_parent(certified)
         for transaction in certified.block.transactions:
@@ -273,6 +276,7 @@ class Checkers:
         in_force, following = self.sets[header.height], members_at_head(disk.state)
         require(header.members == member_set_digest(in_force), f"header {header.height} names another member set")
         require(header.next_members == member_set_digest(following), f"{org} has another next set than its header")
+        is_new = header.height + 1 not in self.sets
         known = self.sets.setdefault(header.height + 1, following)
         require(known == following, f"{org} has another member set for height {header.height + 1}")
         before, after = in_force.keys, following.keys
@@ -280,6 +284,10 @@ class Checkers:
         allowed = max(1, (len(before) - 1) // 3)
         require(bool(after), f"height {header.height} leaves the member set empty")
         require(len(changed) <= allowed, f"height {header.height} changes {len(changed)} members, at most {allowed}")
+        for name in changed - set(before) if is_new else ():
+            require(name in self._entrance.ready, f"{name} votes, whom no quorum admitted or who was not ready")
+            self._entrance.forget(name)
+            self.coverage.note(coverage.ADMISSION)
         for name in changed & set(before):
             if name in after:
                 self.coverage.note(coverage.ROTATION)

@@ -15,6 +15,8 @@ CATCH_UP = "a block applied by catch-up"
 REMOVAL = "a removal"
 PROPOSER_REMOVED = "a removal of the proposer"
 ROTATION = "a rotation of a node key"
+ADMISSION = "an admission"
+HALT = "a halt at a height, ended"
 SILENT_RETURN = "a vote of a member that had lost its vote log"
 TORN = "torn vote log"
 LOST = "lost unsynced write"
@@ -27,6 +29,8 @@ ALWAYS = (
     REMOVAL,
     PROPOSER_REMOVED,
     ROTATION,
+    ADMISSION,
+    HALT,
     SILENT_RETURN,
     TORN,
     LOST,

@@ -6,6 +6,7 @@ Which faults a run has, and how bad each is, is drawn once per run, so that some
 from node.base.codec import encode
 from node.base.types import OrgId
 from node.ledger.contracts.membership.types import Motion, Present, Remove, Support
+from node.testing.simulation.arrivals import end_halts, plan_arrivals
 from node.testing.simulation.checkers import require
 from node.testing.simulation.labels import CRASH_PAIRS
 from node.testing.simulation.liars import draw_liar
@@ -39,6 +40,7 @@ def run_seed(plan: Plan) -> Outcome:
     _plan_crashes(simulation)
     _plan_transactions(simulation)
     _plan_membership(simulation)
+    plan_arrivals(simulation)
     simulation.start()
     simulation.run(plan.faulty_ms)
     heal(simulation)
@@ -55,6 +57,7 @@ def heal(simulation: Simulation) -> None:
         if abs(member.skew_ms) > SKEW_MS_MAX:
             member.skew_ms = 0
     _unblock(simulation)
+    end_halts(simulation)
     simulation.start()
 
 

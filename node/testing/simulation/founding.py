@@ -41,6 +41,9 @@ class Founded:
 
     genesis: Genesis
     signers: dict[OrgId, Signer]
+    """The founders', and that of one who may apply."""
+    applicant: Card
+    """Of an organisation that is no founder."""
     verify: Verifier
     roots: dict[OrgId, Signer]
     """The organisation keys."""
@@ -54,8 +57,8 @@ class Founded:
 
     @property
     def orgs(self) -> tuple[OrgId, ...]:
-        """The members, ascending."""
-        return tuple(self.signers)
+        """The founders, ascending."""
+        return tuple(card.body.org for card in self.genesis.body.cards)
 
     def transaction(
         self,
@@ -92,7 +95,7 @@ def found(
     """A network of `m000`, `m001`, ... Keys follow from the name, so that each call gives the same."""
     make: Callable[[bytes], Signer] = Ed25519Signer if real_signatures else HashSigner
     check = verify if real_signatures else verify_hash
-    orgs = [OrgId(f"m{index:03}") for index in range(members)]
+    orgs = [OrgId(f"m{index:03}") for index in range(members + 1)]
     signers = {org: make(_seed(name, org, "node")) for org in orgs}
     roots = {org: make(_seed(name, org, "organisation")) for org in orgs}
     cards = []
@@ -108,10 +111,10 @@ def found(
             (),
         )
         cards.append(Card(body, Signature(roots[org].sign(card_signing_bytes(body)))))
-    founding = GenesisBody(name, START_MS, tuple(cards), parameters or Parameters())
-    signatures = tuple(Signature(roots[org].sign(genesis_signing_bytes(founding))) for org in orgs)
+    founding = GenesisBody(name, START_MS, tuple(cards[:-1]), parameters or Parameters())
+    signatures = tuple(Signature(roots[org].sign(genesis_signing_bytes(founding))) for org in orgs[:-1])
     following = {org: make(_seed(name, org, "next node")) for org in orgs}
-    return Founded(Genesis(founding, signatures), signers, check, roots, following)
+    return Founded(Genesis(founding, signatures), signers, cards[-1], check, roots, following)
 
 
 def _seed(name: str, org: OrgId, purpose: str) -> bytes:

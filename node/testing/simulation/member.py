@@ -288,6 +288,8 @@ class Member:
             self._checkers.persisted(self.org, entry, self.walls_ms)
 
     def _commit(self, effect: CommitBlock) -> None:
+        height = effect.certified.block.header.height
+        require(self.halt_at is None or height <= self.halt_at, f"{self.org} halts at {self.halt_at}, commits {height}")
         self.disk.commit(effect.certified, effect.receipts, effect.writes, durable=effect.durable)
         self._checkers.committed(self.org, effect.certified, effect.receipts, self.disk)
 

@@ -59,7 +59,7 @@ class Simulation:
         self._sequence = 0
         self._wakes: dict[OrgId, int] = {}
         self._trace = blake2b(digest_size=32)
-        self._nonces = dict.fromkeys(self.founded.orgs, 0)
+        self._nonces = dict.fromkeys((*self.founded.orgs, self.founded.applicant.body.org), 0)
 
     # What scenarios use
 
@@ -78,6 +78,14 @@ class Simulation:
             for other in self._others(slot):
                 if member.is_up and self.members[other].is_up:
                     self._link(slot, other)
+
+    def join(self) -> Member:
+        """The applicant's daemon starts for the first time, on an empty disk, and is linked with all that run."""
+        org = self.founded.applicant.body.org
+        self.members[org] = Member(org, org, self.founded, self.checkers, self.rng, self)
+        self._slots[org] = [org]
+        self.start(org)
+        return self.members[org]
 
     def stop(self, slot: OrgId) -> None:
         """Crash a member between two inputs, or in the middle of a write."""

@@ -29,6 +29,7 @@ _HEAD = "engine/head.py"
 _REPLICA = "engine/replica.py"
 _CATCH_UP = "core/gossip/catch_up.py"
 _MOTIONS = "ledger/contracts/membership/motions.py"
+_ENTERING = "ledger/contracts/membership/entering.py"
 _EVIDENCE = "ledger/contracts/evidence.py"
 
 BUGS: tuple[Bug, ...] = (
@@ -315,6 +316,13 @@ BUGS: tuple[Bug, ...] = (
     # Membership and evidence
     Bug("one member decides", _MOTIONS, "if counted >= context.members.quorum:", "if counted >= 1:"),
     Bug("the last member may go", _MOTIONS, "if len(coming) == 1:", "if False:"),
+    Bug("a candidate is ready with any state", _ENTERING, "if known != call.state_root:", "if False:"),
+    Bug(
+        "a halt is passed by",
+        "engine/restraint.py",
+        "return self.halt_at is not None and head >= self.halt_at",
+        "return False",
+    ),
     Bug(
         "all changes at once",
         "ledger/contracts/membership/changes.py",

@@ -6,20 +6,13 @@ from node.base.types import Digest, OrgId, Statement, VoteKind, statement_of
 from node.ledger.contracts.evidence import Report
 from node.ledger.contracts.membership.types import Leave, Present, Remove, Support
 from node.testing.simulation.checkers import require
-from node.testing.simulation.drills.stage import call, must_reach, stage
+from node.testing.simulation.drills.stage import call, more_blocks, must_reach, stage
 from node.testing.simulation.liars.kit import Kit
 from node.testing.simulation.liars.liar import make_kit
 from node.testing.simulation.simulation import Simulation
 
 BLOCKS_AFTER = 3
 """So many blocks after a change was accepted, it must be in force."""
-
-
-def _more_blocks(simulation: Simulation, count: int, author: OrgId) -> None:
-    for _ in range(count):
-        height = simulation.members[author].disk.height()
-        simulation.submit(author)
-        must_reach(simulation, height + 1, author)
 
 
 def _orgs(simulation: Simulation) -> tuple[OrgId, ...]:
@@ -33,10 +26,10 @@ def a_quorum_removes_and_less_does_not() -> None:
     for org in (first, second):
         call(simulation, org, "membership", "support", Support(Remove(victim)))
     must_reach(simulation, 1)
-    _more_blocks(simulation, BLOCKS_AFTER, first)
+    more_blocks(simulation, BLOCKS_AFTER, first)
     require(victim in _orgs(simulation), "two of four removed a member")
     call(simulation, third, "membership", "support", Support(Remove(victim)))
-    _more_blocks(simulation, BLOCKS_AFTER, first)
+    more_blocks(simulation, BLOCKS_AFTER, first)
     require(victim not in _orgs(simulation), "a quorum's decision to remove a member is not in force")
 
 
@@ -48,7 +41,7 @@ def removals_wait_their_turn() -> None:
         for org in (*stay, x):
             call(simulation, org, "membership", "support", Support(Remove(victim)))
     must_reach(simulation, 1, *stay)
-    _more_blocks(simulation, BLOCKS_AFTER + 1, stay[0])
+    more_blocks(simulation, BLOCKS_AFTER + 1, stay[0])
     require(set(_orgs(simulation)) == set(stay), f"after three removals there are {_orgs(simulation)}")
 
 
@@ -59,7 +52,7 @@ def the_last_member_stays() -> None:
     call(simulation, only, "membership", "leave", Leave())
     call(simulation, only, "membership", "support", Support(Remove(only)))
     must_reach(simulation, 1)
-    _more_blocks(simulation, BLOCKS_AFTER, only)
+    more_blocks(simulation, BLOCKS_AFTER, only)
     require(_orgs(simulation) == (only,), "the last member left")
 
 
@@ -69,7 +62,7 @@ def a_rotated_key_is_in_force() -> None:
     org = simulation.founded.orgs[1]
     call(simulation, org, "membership", "present", Present(simulation.founded.rotated_card(org), None))
     must_reach(simulation, 1)
-    _more_blocks(simulation, BLOCKS_AFTER, simulation.founded.orgs[0])
+    more_blocks(simulation, BLOCKS_AFTER, simulation.founded.orgs[0])
     key = simulation.checkers.newest_set.keys[org]
     require(key == simulation.founded.next_signers[org].public_key, f"{org} does not vote with its new key")
     simulation.stop(simulation.founded.orgs[3])
@@ -85,7 +78,7 @@ def true_evidence_suspends() -> None:
     statements = _statement(kit, b"1"), _statement(kit, b"2")
     call(simulation, reporter, "evidence", "report", Report(*statements))
     must_reach(simulation, 1)
-    _more_blocks(simulation, BLOCKS_AFTER, reporter)
+    more_blocks(simulation, BLOCKS_AFTER, reporter)
     require(liar not in _orgs(simulation), f"{liar} signed two prepares of one round, and votes on")
 
 
@@ -100,7 +93,7 @@ def false_evidence_suspends_nobody() -> None:
         height = simulation.members[liar].disk.height()
         call(simulation, liar, "evidence", "report", report)
         must_reach(simulation, height + 1)
-    _more_blocks(simulation, BLOCKS_AFTER, liar)
+    more_blocks(simulation, BLOCKS_AFTER, liar)
     require(victim in _orgs(simulation), f"{victim} is out without having contradicted itself")
 
 
@@ -115,7 +108,7 @@ def a_foreign_card_changes_nobody() -> None:
     card = simulation.founded.forged_card(victim, thief)
     call(simulation, thief, "membership", "present", Present(card, None))
     must_reach(simulation, 1)
-    _more_blocks(simulation, BLOCKS_AFTER, thief)
+    more_blocks(simulation, BLOCKS_AFTER, thief)
     before = simulation.founded.signers[victim].public_key
     require(simulation.checkers.newest_set.keys[victim] == before, f"{thief} changed the key of {victim}")
 

@@ -53,3 +53,11 @@ def call(simulation: Simulation, org: OrgId, contract: str, method: str, payload
     transaction = simulation.transaction(org, contract, method, encode(payload))
     simulation.submit(org, transaction)
     return transaction.id
+
+
+def more_blocks(simulation: Simulation, count: int, author: OrgId) -> None:
+    """So many blocks, one after the other, of transactions of this member."""
+    for _ in range(count):
+        height = simulation.members[author].disk.height()
+        simulation.submit(author)
+        must_reach(simulation, height + 1, author)
