@@ -77,12 +77,16 @@ class JobQuery(_message.Message):
     def __init__(self, job: _Optional[bytes] = ...) -> None: ...
 
 class Approval(_message.Message):
-    __slots__ = ("job", "data")
+    __slots__ = ("job", "data", "data_set", "basis")
     JOB_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    DATA_SET_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
     job: bytes
     data: str
-    def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ...) -> None: ...
+    data_set: str
+    basis: bytes
+    def __init__(self, job: _Optional[bytes] = ..., data: _Optional[str] = ..., data_set: _Optional[str] = ..., basis: _Optional[bytes] = ...) -> None: ...
 
 class FetchCall(_message.Message):
     __slots__ = ("data", "basis", "version")

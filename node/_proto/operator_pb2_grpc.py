@@ -147,7 +147,7 @@ class OperatorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Approve(self, request, context):
-        """Binds a data file inside the member's folder to a job and approves it on the ledger.
+        """Binds a data file of the member's folder, or a data set of its vault, to a job and approves it on the ledger.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

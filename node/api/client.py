@@ -75,9 +75,10 @@ class OperatorClient:
         reply = await self._ask(self._stub.SubmitMany(request, timeout=CALL_TIMEOUT_S))
         return [_from_wire(outcome) for outcome in reply.outcomes]
 
-    async def approve(self, job: bytes, data: str) -> Outcome:
-        """Approve a job with a data file of the member's folder."""
-        call = self._stub.Approve(operator_pb2.Approval(job=job, data=data), timeout=APPROVE_TIMEOUT_S)
+    async def approve(self, job: bytes, data: str = "", *, data_set: str = "", basis: bytes = b"") -> Outcome:
+        """Approve a job with a data file of the member's folder, or a data set of its vault, `owner/name`."""
+        asked = operator_pb2.Approval(job=job, data=data, data_set=data_set, basis=basis)
+        call = self._stub.Approve(asked, timeout=APPROVE_TIMEOUT_S)
         return _from_wire(await self._ask(call))
 
     async def recover(self) -> dict[str, Any]:

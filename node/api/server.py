@@ -41,8 +41,8 @@ class OperatorBackend(Protocol):
         """Sign and gossip transactions (contract, method, payload); does not wait for their block."""
         ...
 
-    async def approve(self, job: bytes, data: str) -> Outcome:
-        """Check the data file against the job, bind it, approve on the ledger, wait for the block."""
+    async def approve(self, job: bytes, data: str, data_set: str, basis: bytes) -> Outcome:
+        """Check a file or a data set against the job, bind it, approve on the ledger, wait for the block."""
         ...
 
     async def recover(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class OperatorServer(operator_pb2_grpc.OperatorServicer):
 
     async def Approve(self, request: operator_pb2.Approval, context: Any) -> operator_pb2.Outcome:  # noqa: D102
         try:
-            outcome = await self._backend.approve(request.job, request.data)
+            outcome = await self._backend.approve(request.job, request.data, request.data_set, request.basis)
         except OperatorRefusal as refusal:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(refusal))
         return _to_wire(outcome)

@@ -8,19 +8,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from node.app.applicants import Applicants, Reception
+from node.app.approving import Approvals
 from node.app.backend import Backend
-from node.app.commitments import kept
 from node.app.duties import Duties
 from node.app.halt import read_halt
 from node.app.member import kept_peers
 from node.app.members import LedgerMembers
 from node.app.renewal import Holders, Renewable, Renewal
+from node.app.rows import ApprovedRows
 from node.app.settings import Folder
 from node.app.standing import Linked, Standing
 from node.app.vaults import vault_of, write_private
@@ -259,10 +259,6 @@ class MemberNode:
         )
 
     def _assemble_transfers(self, clock: SystemClock, members: LedgerMembers) -> None:
-        def vault() -> Vault:
-            keys = [key for key in self._keys.held if key.name is KeyName.DATA]
-            return vault_of(self._folder, self.org, keys)
-
         self.transfers = TransferEngine(
             Parts(
                 org=self.org,
@@ -272,7 +268,7 @@ class MemberNode:
                 transport=self.transport,
                 folder=self._folder.vault,
                 write=write_private,
-                vault=vault,
+                vault=self._vault,
                 data_key_of=members.data_key,
                 data_private_keys=lambda: self._keys.data,
                 submit=self.submitter.submit,
@@ -292,6 +288,8 @@ class MemberNode:
 
     def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
         learner, sealer = ProcessLearner(self.org), FileSealer(*self._keys.data)
+        rows = ApprovedRows(self.org, self._folder, self.store.state, clock, self._vault)
+        self._stack.push_async_callback(rows.close)
         self._stack.push_async_callback(learner.close_all)
         self.training = TrainingEngine(
             org=self.org,
@@ -301,7 +299,7 @@ class MemberNode:
             clock=clock,
             entropy=entropy,
             submit=self.submitter.submit,
-            data_path=self._data_path,
+            rows=rows,
             sealer=sealer,
             data_key_of=members.data_key,
             data_private_keys=lambda: self._keys.data,
@@ -339,7 +337,7 @@ class MemberNode:
             engine=self.engine,
             store=self.store,
             submitter=self.submitter,
-            learner=learner,
+            approvals=Approvals(self.org, self._folder, self.store.state, learner, rows, self._vault, entropy),
             training=self.training,
             transfers=self.transfers,
             entropy=entropy,
@@ -378,6 +376,6 @@ class MemberNode:
         replica = self.engine.replica
         return any(tip.height > replica.height + 1 for tip in replica.tips.values())
 
-    def _data_path(self, job: Digest) -> Path | None:
-        committed = kept(self._folder.approvals, job.hex())
-        return None if committed is None else self._folder.root / committed.path
+    def _vault(self) -> Vault:
+        """With the data keys of now."""
+        return vault_of(self._folder, self.org, [key for key in self._keys.held if key.name is KeyName.DATA])

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from node.api import BlockOutcome, OperatorRefusal, Outcome
-from node.app.commitments import SALT_BYTES, commit_file, keep
+from node.app.approving import Approvals
 from node.app.duties import Duties
 from node.app.halt import write_halt
 from node.app.jobfile import shown_recipe
@@ -17,7 +16,7 @@ from node.app.settings import Folder
 from node.app.standing import Standing
 from node.app.transfers import Transfers
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import Entropy, Learner, LearnerError, Store
+from node.base.ports import Entropy, Store
 from node.base.types import Card, Digest, Height, OrgId, Signature
 from node.engine.loop import Engine, SubmissionRefused
 from node.engine.replica import EndSilence, HaltAt
@@ -25,7 +24,7 @@ from node.engine.submitter import Submitter
 from node.engine.training import TrainingEngine
 from node.engine.transfer import TransferEngine
 from node.ledger.contracts.contract import View, view
-from node.ledger.contracts.training import Approve, JobState, JobView, job, jobs
+from node.ledger.contracts.training import JobState, JobView, job, jobs
 
 APPROVAL_WAIT_S = 60.0
 FOLLOW_QUEUE_MAX = 4_096
@@ -43,7 +42,7 @@ class Backend:
         engine: Engine,
         store: Store,
         submitter: Submitter,
-        learner: Learner,
+        approvals: Approvals,
         training: TrainingEngine,
         transfers: TransferEngine,
         entropy: Entropy,
@@ -55,7 +54,7 @@ class Backend:
         self._engine = engine
         self._store = store
         self._submitter = submitter
-        self._learner = learner
+        self._approvals = approvals
         self._training = training
         self._transfers = transfers
         self._fetching = Transfers(org, store.state, transfers, self.submit)
@@ -133,21 +132,20 @@ class Backend:
             raise OperatorRefusal(f"these bytes are no card: {error}") from error
         return await self._renewal.present(decoded, Signature(endorsement) if endorsement else None)
 
-    async def approve(self, job_id: bytes, data: str) -> Outcome:
-        """Check the rows against the job, keep which file it may use, approve. Raises `OperatorRefusal`."""
+    async def approve(self, job_id: bytes, data: str, data_set: str, basis: bytes) -> Outcome:
+        """Check the rows against the job, keep which it may use, approve. Raises `OperatorRefusal`.
+
+        `data` is a file of the member's folder, or else `data_set` a registered one, `owner/name`, used on `basis`.
+        """
         found = self._job(view(self._store.state, "training"), job_id)
         if found.state is not JobState.PROPOSED:
             raise OperatorRefusal(f"the job is {found.state.name.lower()}; only a proposed job can be approved")
-        path = self._inside(data)
-        try:
-            statistics = await self._learner.statistics(found.id, found.terms.recipe, path)
-        except LearnerError as error:
-            raise OperatorRefusal(f"{data} does not fit the job: {error}") from error
-        committed = await asyncio.to_thread(commit_file, path, data, self._entropy.bytes(SALT_BYTES))
-        await asyncio.to_thread(keep, self._folder.approvals, found.id.hex(), committed)
-        approval = Approve(found.id, committed.commitment, statistics.rows)
-        outcome = await self.submit("training", "approve", encode(approval), APPROVAL_WAIT_S)
-        return replace(outcome, notes=statistics.notes)
+        if data_set:
+            prepared = await self._approvals.with_data_set(found, data_set, basis)
+        else:
+            prepared = await self._approvals.with_file(found, data)
+        outcome = await self.submit("training", "approve", encode(prepared.approve), APPROVAL_WAIT_S)
+        return replace(outcome, notes=prepared.notes)
 
     async def recover(self) -> dict[str, Any]:
         """End the silence after a lost vote log, by the operator's word. Raises `OperatorRefusal`."""
@@ -202,15 +200,6 @@ class Backend:
         finally:
             self._followers.discard(queue)
 
-    def _inside(self, data: str) -> Path:
-        root = self._folder.root.resolve()
-        path = (root / data).resolve()
-        if not path.is_relative_to(root):
-            raise OperatorRefusal(f"{data} is outside the member's folder; the daemon opens nothing else. Copy it in")
-        if not path.is_file():
-            raise OperatorRefusal(f"there is no file {data} in the member's folder")
-        return path
-
     def _job(self, training: View, job_id: bytes) -> JobView:
         found = job(training, Digest(job_id)) if len(job_id) == 32 else None
         if found is None:
@@ -235,6 +224,14 @@ class Backend:
             "cohort": list(current.cohort) if current is not None else [],
             "contributors": list(current.candidates) if current is not None else [],
             "absent": list(found.absent),
+            "left_out": {left.org: left.why for left in found.left_out},
+            "used": {
+                approval.org: [
+                    {"data": used.data, "version": used.version, "basis": used.basis.hex() if used.basis else None}
+                    for used in approval.used
+                ]
+                for approval in found.approvals
+            },
             "model": found.model.hex() if found.model is not None else None,
             "model_path": self._model_path(found),
             "recipe": shown_recipe(found.terms.recipe),

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from node.api import OperatorClient
 from node.app.jobfile import terms_from_file
+from node.app.settings import read_settings
 from node.base.codec import encode
 from node.base.types import Digest
 from node.cli.common import (
@@ -19,6 +20,7 @@ from node.cli.common import (
     ask,
     console,
     find_digest,
+    parse_digest,
     print_json,
     print_table,
     report,
@@ -67,17 +69,33 @@ def propose(
 def approve(
     context: typer.Context,
     job: JobId,
-    data: Annotated[str, typer.Option(help="The data file to train on, inside the member's folder.")],
+    data: Annotated[str, typer.Option(help="The data file to train on, inside the member's folder.")] = "",
+    dataset: Annotated[
+        str, typer.Option(help="Or a data set of the vault: a name of yours, or owner/name that was fetched.")
+    ] = "",
+    basis: Annotated[
+        str | None, typer.Option(help="The granted request that lets you use it. Default: one that stands.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Take part in a job with a data file of this member's folder. The rows stay there.
+    """Take part in a job with a data file of this member's folder, or a data set of its vault. The rows stay there.
 
-    All members will see that you take part, your count of training rows, and a salted fingerprint of the file.
+    All members will see that you take part and your count of training rows, for ever; of a file a salted fingerprint,
+    of a data set its name and version, and the grant that you use it on. When that ends, you are left out.
 
     Example: lepton --dir cleveland job approve 3f9a --data data/train.csv
+
+    Example: lepton --dir budapest job approve 3f9a --dataset cleveland/patients
     """
+    if bool(data) == bool(dataset):
+        raise CommandError("say what to train on: --data FILE, or --dataset NAME")
+    if basis is not None and not dataset:
+        raise CommandError("--basis belongs to --dataset: a file needs none")
     id_ = find_job(context, job)
-    report(ask(context.obj, lambda client: client.approve(id_, data)), as_json=json)
+    named = dataset if "/" in dataset or not dataset else f"{read_settings(context.obj.dir).org}/{dataset}"
+    using = b"" if basis is None else parse_digest(basis, "request")
+    outcome = ask(context.obj, lambda client: client.approve(id_, data, data_set=named, basis=using))
+    report(outcome, as_json=json)
 
 
 @commands.command()

@@ -63,6 +63,8 @@ class FakeLearner:
         self.trouble = ""
         self.trainings = 0
         self.closed: list[Digest] = []
+        self.began = asyncio.Event()
+        """A training has begun."""
         self.gate = asyncio.Event()
         """Training waits for it; set from the start."""
         self.gate.set()
@@ -98,6 +100,7 @@ class FakeLearner:
     ) -> Trained:
         """See `Learner`."""
         self.trainings += 1
+        self.began.set()
         if self.trouble:
             raise LearnerError(self.trouble)
         progress("epoch 1 of 1")
@@ -117,6 +120,28 @@ class FakeLearner:
     async def close(self, job: Digest) -> None:
         """See `Learner`."""
         self.closed.append(job)
+
+
+class FileRows:
+    """One file for every job; implements the port `Rows`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.refusal: str | None = None
+        """Why they may not be used; None at the start."""
+        self.released: list[Digest] = []
+
+    def why_not(self, job: JobView) -> str | None:
+        """See `Rows`."""
+        return self.refusal
+
+    async def path(self, job: Digest) -> Path:
+        """See `Rows`."""
+        return self._file
+
+    async def release(self, job: Digest) -> None:
+        """See `Rows`."""
+        self.released.append(job)
 
 
 class _Transport:
@@ -169,6 +194,7 @@ class WorldMember:
         self.org = org
         self.folder = folder
         self.learner = FakeLearner(org, length)
+        self.rows = FileRows(folder / "data.csv")
         self.key = X25519PrivateKey.generate()
         self.alive = False
         self.behind = False
@@ -186,7 +212,7 @@ class WorldMember:
             entropy=RealEntropy(),
             sealer=FileSealer(self.key.private_bytes_raw()),
             submit=self._submit,
-            data_path=lambda job: self.folder / "data.csv",
+            rows=self.rows,
             data_key_of=lambda org: PublicKey(self._world.members[org].key.public_key().public_bytes_raw()),
             data_private_keys=lambda: (self.key.private_bytes_raw(),),
             models=self.folder / "models",

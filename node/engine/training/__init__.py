@@ -7,6 +7,6 @@ runs; `shelf` what is on disk.
 
 from node.engine.training.egress import EgressPolicy
 from node.engine.training.engine import Status, TrainingEngine
-from node.engine.training.work import DataPath
+from node.engine.training.work import Rows
 
-__all__ = ["DataPath", "EgressPolicy", "Status", "TrainingEngine"]
+__all__ = ["EgressPolicy", "Rows", "Status", "TrainingEngine"]

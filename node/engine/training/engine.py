@@ -55,7 +55,7 @@ from node.engine.training.fetching import DataPrivateKeys, Fetcher, Watch
 from node.engine.training.holdings import Holdings, Running
 from node.engine.training.serving import DataKeyOf, Server
 from node.engine.training.shelf import Shelf
-from node.engine.training.work import DataPath, Task, Worker
+from node.engine.training.work import Rows, Task, Worker
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.training import (
     CONTRACT,
@@ -110,7 +110,7 @@ class TrainingEngine:
         entropy: Entropy,
         sealer: Sealer,
         submit: Submitted,
-        data_path: DataPath,
+        rows: Rows,
         data_key_of: DataKeyOf,
         data_private_keys: DataPrivateKeys,
         models: Path,
@@ -129,6 +129,7 @@ class TrainingEngine:
         self._state = state
         self._transport = transport
         self._learner = learner
+        self._rows = rows
         self._clock = clock
         self._submit = submit
         self._log = log
@@ -138,7 +139,7 @@ class TrainingEngine:
         self._fetcher = Fetcher(org, transport, clock, data_private_keys, log)
         self._server = Server(org, state, self._shelf, self._running, transport, data_key_of)
         self._worker = Worker(
-            org, learner, self._shelf, self._fetcher, clock, entropy, data_path, self._trained, egress, log
+            org, learner, self._shelf, self._fetcher, clock, entropy, rows, self._trained, egress, log
         )
         self._inbox: deque[tuple[RoundKey, RoundInput]] = deque()
         self._schedule: deque[ScheduleInput] = deque()
@@ -148,6 +149,8 @@ class TrainingEngine:
         self._block_ms = clock.now().mono_ms - CATCH_UP_MS
         self._group: asyncio.TaskGroup | None = None
         self._loss: float | None = None
+        self._without_right: Digest | None = None
+        """The job whose rows this member may not use any more."""
         self._trouble = ""
         self._doing = ""
         self._peers: dict[OrgId, str] = {}
@@ -196,7 +199,7 @@ class TrainingEngine:
         finally:
             self._group = None
             if self._scheduler.current is not None:
-                await self._learner.close(self._scheduler.current)
+                await self._release(self._scheduler.current)
 
     def _turn(self) -> None:
         if self._block_came and not self._catching_up():
@@ -211,6 +214,7 @@ class TrainingEngine:
                 self._perform_schedule(effect)
             if isinstance(input_, JobsSeen):
                 self._follow_ledger()
+                self._stop_without_right()
         while self._inbox:
             self._step(*self._inbox.popleft())
         for key, running in list(self._running.items()):
@@ -256,6 +260,25 @@ class TrainingEngine:
             self._step(key, LedgerView(found, record))
             if record.phase is Phase.CLOSED and self._running[key].applied.is_set():
                 self._running[key].holdings.inputs.clear()
+
+    def _stop_without_right(self) -> None:
+        """The rows may not be used any more: stop at once, and end the process that holds them."""
+        current = self._current_job()
+        if current is None or (why := self._rows.why_not(current)) is None:
+            return
+        for key, running in self._running.items():
+            for work, task in running.tasks.items():
+                if key[0] == current.id and isinstance(work, Train) and not task.done():
+                    task.cancel()
+                    self._give_up(key, work, why)
+        if self._without_right != current.id:
+            self._without_right = current.id
+            self._log(f"{current.name}: {why}")
+            self._spawn(self._release(current.id))
+
+    async def _release(self, job_id: Digest) -> None:
+        await self._learner.close(job_id)
+        await self._rows.release(job_id)
 
     def _still_useful(self, found: JobView, number: int) -> bool:
         if found.active:
@@ -307,7 +330,7 @@ class TrainingEngine:
             case WorkOn():
                 self._trouble = ""
             case Release(job_id):
-                self._spawn(self._learner.close(job_id))
+                self._spawn(self._release(job_id))
             case SendPresent(job_id):
                 self._spawn(self._hand_in("present", encode(Present(job_id))))
             case FetchModel(job_id, number, model):

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import numpy as np
 
@@ -50,8 +50,21 @@ BEAT_S = 1.0
 STEP_MS_MAX = 120_000
 """A learner that says nothing for this long is taken to hang: the others may call this member late."""
 
-DataPath = Callable[[Digest], Path | None]
-"""The data file that this member's operator chose for a job when approving it."""
+
+class Rows(Protocol):
+    """The rows that this member's operator chose for each job when approving it."""
+
+    def why_not(self, job: JobView) -> str | None:
+        """Why they may not be trained on now, in words; None while they may."""
+        ...
+
+    async def path(self, job: Digest) -> Path:
+        """Where the learner reads them. Raises `LearnerError`, `OSError`."""
+        ...
+
+    async def release(self, job: Digest) -> None:
+        """Nobody reads them any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,7 @@ class Worker:
         fetcher: Fetcher,
         clock: Clock,
         entropy: Entropy,
-        data_path: DataPath,
+        rows: Rows,
         trained: Callable[[float], None],
         egress: EgressPolicy,
         log: Callable[[str], None],
@@ -88,7 +101,7 @@ class Worker:
         self._fetcher = fetcher
         self._clock = clock
         self._entropy = entropy
-        self._data_path = data_path
+        self._rows = rows
         self._trained = trained
         self._egress = egress
         self._log = log
@@ -150,16 +163,16 @@ class Worker:
         self._last_model = (model, preparation, parameters)
         return preparation, parameters
 
-    def _data(self, job: JobView) -> Path:
-        path = self._data_path(job.id)
-        if path is None:
-            raise LearnerError("no data file is chosen for this job: approve it with one")
-        return path
+    def _require_right(self, job: JobView) -> None:
+        """Raises `LearnerError` where the rows may not be used any more, also those that are summed up already."""
+        if (why := self._rows.why_not(job)) is not None:
+            raise LearnerError(why)
 
     async def _survey(self, task: Task) -> Committed:
+        self._require_right(task.job)
         statement = await asyncio.to_thread(self._shelf.statement, task.job.id)
         if statement is None:
-            data = self._data(task.job)
+            data = await self._rows.path(task.job.id)
             async with _Beat("reading the data", task.watch, self._clock):
                 statistics = await self._learner.statistics(task.job.id, task.job.terms.recipe, data)
             statement = Statement(self._entropy.bytes(SEED_BYTES), statistics.blob)
@@ -168,13 +181,14 @@ class Worker:
 
     async def _train(self, task: Task, previous: Running | None) -> Committed:
         job, record, holdings = task.job, task.record, task.running.holdings
+        self._require_right(job)
         kept = await asyncio.to_thread(self._shelf.update, job.id, record.training_round)
         if kept is not None and (kept.base, kept.exponent) == (record.base, record.exponent):
             update, own = kept, await asyncio.to_thread(CommittedUpdate, kept.values, kept.seed)
         else:
             self._egress.check_size(job.length)
             preparation, base = await self.hold_model(job, record.training_round - 1, record.base, previous, task.watch)
-            data = self._data(job)
+            data = await self._rows.path(job.id)
             async with _Beat("training", task.watch, self._clock) as beat:
                 trained = await self._learner.train(job.id, preparation, data, record.training_round, base, beat.line)
             self._trained(trained.loss)

@@ -31,7 +31,7 @@ from node.testing.bench.bare import BareButterfly
 from node.testing.bench.crew import Message, Worker
 from node.testing.bench.wire import identity
 from node.testing.contract_bench import ContractBench
-from node.testing.training import FakeLearner
+from node.testing.training import FakeLearner, FileRows
 
 MODULE = "node.testing.bench.exchange"
 ROWS = 100
@@ -167,7 +167,7 @@ class Member:
             entropy=SystemEntropy(),
             sealer=FileSealer(self._data_key.private_bytes_raw()),
             submit=self._submit,
-            data_path=lambda job: self._folder / "data.csv",
+            rows=FileRows(self._folder / "data.csv"),
             data_key_of=self._members.data_key,
             data_private_keys=lambda: (self._data_key.private_bytes_raw(),),
             models=self._folder / "models",

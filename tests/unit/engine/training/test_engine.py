@@ -313,3 +313,20 @@ async def test_many_training_rounds_with_members_that_come_and_go(tmp_path):
                 gone.clear()
         await finished(world)
         assert world.job.training_round == 20
+
+
+async def test_whoever_may_not_use_its_rows_any_more_stops_at_once_and_ends_the_process_that_holds_them(tmp_path):
+    async with TrainingWorld(tmp_path, 4, rounds=2, progress_deadline_ms=20_000) as world:
+        member = world.members[OrgId("m1")]
+        member.learner.gate.clear()
+        world.approve()
+        await member.learner.began.wait()
+        member.rows.refusal = "the owner has revoked the grant"
+        member.engine.on_block()
+        # Nobody waits a deadline: it says itself that it gives up.
+        await finished(world)
+
+        assert [("m1" in world.record(number).candidates) for number in (1, 2)] == [False, False]
+        assert member.learner.trainings == 1
+        assert (member.learner.closed[0], member.rows.released[0]) == (world.id, world.id)
+        assert any("revoked" in line for line in member.log)
