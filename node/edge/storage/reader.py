@@ -13,10 +13,13 @@ from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
+from node.edge.storage.pages import node_of, place, unpacked
 from node.ledger.stored import StoredBlock
 
-SCHEMA = 2
+SCHEMA = 3
 CACHE_KIB = 8_192
+PAGES_KEPT_MAX = 1_024
+"""Pages of the state tree: a block asks for up to four nodes of each, one after the other."""
 WAIT_S = 5.0
 """How long a locked database is waited for."""
 
@@ -36,6 +39,7 @@ class SqliteReader:
         a one may be handed to another thread.
         """
         self._path = path
+        self._pages: dict[bytes, bytes | None] | None = None
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
@@ -62,7 +66,25 @@ class SqliteReader:
 
     def node(self, path: bytes) -> bytes | None:
         """The stored form of one node of the state tree."""
-        return self._value("SELECT node FROM nodes WHERE path = ?", path)
+        top, slot = place(path)
+        return node_of(self._page(top), slot)
+
+    def _page(self, top: bytes) -> bytes | None:
+        if self._pages is None:
+            return self._value("SELECT nodes FROM pages WHERE path = ?", top)
+        if top not in self._pages:
+            if len(self._pages) >= PAGES_KEPT_MAX:
+                self._pages.clear()
+            self._pages[top] = self._value("SELECT nodes FROM pages WHERE path = ?", top)
+        return self._pages[top]
+
+    def keep_pages(self) -> None:
+        """Nobody writes until `drop_pages` is said: what is read of the state tree may be kept."""
+        self._pages = {}
+
+    def drop_pages(self) -> None:
+        """From now on everything is read anew."""
+        self._pages = None
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys of the state with this prefix and their values, ascending; all of one moment."""
@@ -179,7 +201,7 @@ class SqliteReader:
 
     def stored_nodes(self) -> Iterator[tuple[bytes, bytes]]:
         """All paths and nodes of the state tree, ascending."""
-        return self._pairs("SELECT path, node FROM nodes ORDER BY path", ())
+        yield from sorted(unpacked(self._pairs("SELECT path, nodes FROM pages", ())))
 
     def _value(self, query: str, key: bytes) -> bytes | None:
         try:

@@ -12,7 +12,7 @@ table                              holds
 ``receipts(height, idx, receipt)`` in the order of the block's transactions
 ``transactions(id, height, idx)``  where each transaction stands
 ``state(key, value)``              after the last block
-``nodes(path, node)``              the state's Merkle tree
+``pages(path, nodes)``             the state's Merkle tree, four levels in a row
 =================================  ============================================
 """
 
@@ -30,6 +30,7 @@ from node.base.codec import encode
 from node.base.ports import NewBase, Writes
 from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, database_trouble
+from node.edge.storage.pages import by_page, changed, node_of, place
 from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
 from node.ledger import tree
 
@@ -42,16 +43,16 @@ _TABLES = (
     " PRIMARY KEY (height, idx)) WITHOUT ROWID",
     "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE nodes (path BLOB PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
 )
 
 PRUNED_AT_ONCE = 200
 _BY_HEIGHT = ("blocks", "receipts", "transactions")
 _NOTHING = Writes((), ())
 
-_Statement = tuple[str, Sequence[tuple[Any, ...]] | None]
-"""A statement and the rows to run it with; None for one without rows."""
 _Check = Callable[[sqlite3.Connection], None]
+_Statement = tuple[str, Sequence[tuple[Any, ...]] | None] | _Check
+"""A statement and the rows to run it with, None for one without rows; or what reads before it writes."""
 
 
 class SqliteStore:
@@ -78,6 +79,7 @@ class SqliteStore:
             opened.callback(reader.close)
             if reader.chain_id() != chain:
                 raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
+            reader.keep_pages()
             opened.pop_all()
         return cls(path, writer, reader)
 
@@ -111,7 +113,7 @@ class SqliteStore:
         header = base.certified.block.header
 
         def statements() -> Iterator[_Statement]:
-            for table in ("blocks", "headers", "receipts", "transactions", "state", "nodes"):
+            for table in ("blocks", "headers", "receipts", "transactions", "state", "pages"):
                 yield f"DELETE FROM {table}", None
             for part in base.writes():
                 yield from _writes_statements(part)
@@ -149,7 +151,11 @@ class SqliteStore:
 
     async def _in_turn(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
         async with self._writing:
-            await self._writer.transaction(self._path, statements, durable=durable, check=check)
+            self._reader.drop_pages()
+            try:
+                await self._writer.transaction(self._path, statements, durable=durable, check=check)
+            finally:
+                self._reader.keep_pages()
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -191,11 +197,8 @@ class _Writer(aiosqlite.Connection):
             self._synced = durable
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for statement, rows in statements:
-                if rows is None:
-                    connection.execute(statement)
-                elif rows:
-                    connection.executemany(statement, rows)
+            for statement in statements:
+                _perform(connection, statement)
             if check is not None:
                 check(connection)
             connection.execute("COMMIT")
@@ -274,8 +277,8 @@ def _root_check(state_root: Digest) -> _Check:
 
     def check(connection: sqlite3.Connection) -> None:
         def node(path: bytes) -> bytes | None:
-            row = connection.execute("SELECT node FROM nodes WHERE path = ?", (path,)).fetchone()
-            return None if row is None else bytes(row[0])
+            top, slot = place(path)
+            return node_of(_page(connection, top), slot)
 
         if tree.state_root(node) != state_root:
             raise StoreDamaged("the state that was put together is not the one that the block covers")
@@ -290,9 +293,31 @@ def _writes_statements(writes: Writes) -> list[_Statement]:
             "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [(key, value) for key, value in writes.state if value is not None],
         ),
-        ("DELETE FROM nodes WHERE path = ?", [(path,) for path, node in writes.nodes if node is None]),
-        (
-            "INSERT INTO nodes VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET node = excluded.node",
-            [(path, node) for path, node in writes.nodes if node is not None],
-        ),
+        lambda connection: _write_nodes(connection, writes.nodes),
     ]
+
+
+def _write_nodes(connection: sqlite3.Connection, nodes: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Raises `StoreDamaged` for a damaged page."""
+    pages = [(path, changed(_page(connection, path), changes)) for path, changes in by_page(nodes).items()]
+    connection.executemany("DELETE FROM pages WHERE path = ?", [(path,) for path, page in pages if page is None])
+    connection.executemany(
+        "INSERT INTO pages VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET nodes = excluded.nodes",
+        [(path, page) for path, page in pages if page is not None],
+    )
+
+
+def _page(connection: sqlite3.Connection, path: bytes) -> bytes | None:
+    row = connection.execute("SELECT nodes FROM pages WHERE path = ?", (path,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _perform(connection: sqlite3.Connection, statement: _Statement) -> None:
+    if callable(statement):
+        statement(connection)
+        return
+    words, rows = statement
+    if rows is None:
+        connection.execute(words)
+    elif rows:
+        connection.executemany(words, rows)

@@ -114,7 +114,7 @@ async def test_a_disk_that_refuses_leaves_nothing_of_the_block(tmp_path: Path) -
         before = dict(store.state.scan(b""))
         with sqlite3.connect(path) as other:
             # The block's last table refuses, after all others were written.
-            other.execute("CREATE TRIGGER full BEFORE INSERT ON nodes BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+            other.execute("CREATE TRIGGER full BEFORE INSERT ON pages BEGIN SELECT RAISE(ABORT, 'disk full'); END")
         other.close()
         with pytest.raises(StoreError, match="disk full"):
             await write(store, chain)
@@ -256,8 +256,8 @@ def test_any_flipped_byte_of_a_block_is_named_by_height(
         ("UPDATE state SET value = value || x'00' WHERE key = CAST('sharing/data/ada/d0' AS BLOB)", BLOCKS),
         ("DELETE FROM state WHERE key = CAST('sys/nonce/ada' AS BLOB)", BLOCKS),
         ("INSERT INTO state VALUES (CAST('sharing/data/eve/d0' AS BLOB), x'00')", BLOCKS),
-        ("UPDATE nodes SET node = node || x'00' WHERE path = x'80'", BLOCKS),
-        ("DELETE FROM nodes WHERE path = x'80'", BLOCKS),
+        ("UPDATE pages SET nodes = nodes || x'00' WHERE path = x'80'", BLOCKS),
+        ("DELETE FROM pages WHERE path = x'80'", BLOCKS),
         ("UPDATE meta SET value = zeroblob(32) WHERE key = 'chain'", 0),
     ],
 )
