@@ -106,6 +106,6 @@ def _bitmap(page: bytes) -> int:
     bitmap = int.from_bytes(page[:_BITMAP_BYTES], "big")
     if len(page) != _BITMAP_BYTES + NODE_BYTES * bitmap.bit_count() or bitmap & 1 or not bitmap:
         raise StoreDamaged(
-            "a page of the state tree is not of the form that was written: stop the member and run `lepton chain verify`"
+            "a page of the state tree is not of the form that was written: stop the member, run `lepton chain verify`"
         )
     return bitmap
