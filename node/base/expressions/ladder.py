@@ -14,7 +14,7 @@ from functools import cached_property
 from cel_expr_python import cel
 
 from node.base.expressions.errors import ExpressionError
-from node.base.expressions.language import Condition, Language, Value
+from node.base.expressions.language import Condition, Language, Reader, Value
 
 GROUP = 16
 """Conditions in one expression; the library's bound on nesting is 32."""
@@ -50,7 +50,7 @@ class Ladder:
 
     def climb(self, values: Mapping[str, Value]) -> Hit | Missed | Fell:
         """The first condition that is true over these values. A value larger than its kind allows fells the first."""
-        activation = self._language.activation(values, self.variables)
+        activation = self._reader.activation(values)
         if activation is None:
             return Fell(0)
         for first, program in self._groups:
@@ -71,6 +71,10 @@ class Ladder:
             if value is not False:
                 return Fell(index)
         return Missed()
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return self._language.reader(self.variables)
 
     @cached_property
     def _groups(self) -> tuple[tuple[int, cel.Expression | None], ...]:

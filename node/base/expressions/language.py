@@ -5,7 +5,7 @@ be, so that what an expression may cost is known before it is evaluated.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,22 +102,36 @@ class Language:
             return False
         return True
 
-    def activation(self, values: Mapping[str, Value], names: frozenset[str]) -> cel.Activation | None:
-        """The values of these names, ready to be read; None where one is larger than its kind allows.
-
-        A name without a value is left out: whoever reads it comes to no result.
-        """
-        data: dict[str, bool | int | str | list[str]] = {}
-        for name in sorted(names & values.keys()):
-            value = values[name]
-            if not _fits(self.variables[name], value):
-                return None
-            data[name] = list(value) if isinstance(value, tuple) else value
-        return self._environment.Activation(data)
+    def reader(self, names: frozenset[str]) -> "Reader":
+        """What makes values of these names ready to be read."""
+        return Reader(self._environment, {name: self.variables[name] for name in sorted(names)})
 
     @cached_property
     def _environment(self) -> cel.Env:
         return cel.NewEnv(variables={name: _cel_type(kind) for name, kind in self.variables.items()})
+
+
+class Reader:
+    """Takes the values of some names over into the library, for one decision after the other."""
+
+    def __init__(self, environment: cel.Env, kinds: Mapping[str, Kind]) -> None:
+        self._environment = environment
+        self._checks = tuple((name, _check(kind)) for name, kind in kinds.items())
+
+    def activation(self, values: Mapping[str, Value]) -> cel.Activation | None:
+        """The values, ready to be read; None where one is larger than its kind allows.
+
+        A name without a value is left out: whoever reads it comes to no result.
+        """
+        data: dict[str, bool | int | str | list[str]] = {}
+        for name, check in self._checks:
+            value = values.get(name)
+            if value is None:
+                continue
+            if not check(value):
+                return None
+            data[name] = list(value) if isinstance(value, tuple) else value
+        return self._environment.Activation(data)
 
 
 def _refused(said: str, reason: Reason) -> ExpressionError:
@@ -150,18 +164,21 @@ def _size(kind: Kind) -> fence.Size:
             return fence.Size(bytes_max, items_max)
 
 
-def _fits(kind: Kind, value: Value) -> bool:
+def _check(kind: Kind) -> Callable[[Value], bool]:
+    """Whether a value is of the kind, and no larger than it allows."""
     match kind:
         case Truth():
-            return isinstance(value, bool)
+            return lambda value: value is True or value is False
         case Number():
-            return isinstance(value, int) and not isinstance(value, bool) and -INT_MAX - 1 <= value <= INT_MAX
+            return lambda value: type(value) is int and -INT_MAX - 1 <= value <= INT_MAX
         case Text(bytes_max):
-            return isinstance(value, str) and _is_text(value, bytes_max)
+            return lambda value: isinstance(value, str) and _is_text(value, bytes_max)
         case Texts(items_max, bytes_max):
-            if not isinstance(value, tuple) or len(value) > items_max:
-                return False
-            return all(isinstance(item, str) and _is_text(item, bytes_max) for item in value)
+            return lambda value: (
+                isinstance(value, tuple)
+                and len(value) <= items_max
+                and all(isinstance(item, str) and _is_text(item, bytes_max) for item in value)
+            )
 
 
 def _is_text(text: str, bytes_max: int | None = None) -> bool:

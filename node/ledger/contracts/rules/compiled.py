@@ -51,21 +51,20 @@ class Compiled:
 
     rules: RuleSet
     ladder: Ladder
+    compiling_cost: int
+    """Steps of making this anew."""
 
     @property
     def cost(self) -> int:
         """Steps of one decision at the most."""
         return self.ladder.cost
 
-    @property
-    def compiling_cost(self) -> int:
-        """Steps of making this anew."""
-        return COST_PER_CHARACTER * source_characters(self.rules)
-
     def decide(self, facts: Facts, contract: str, version: int) -> Decision:
         """What the rules say; always the same to the same facts."""
-        dates = {f"dates.{date.name}": date.time_ms for date in self.rules.dates}
-        match self.ladder.climb(values_of(facts) | dates):
+        values = values_of(facts)
+        for date in self.rules.dates:
+            values[f"dates.{date.name}"] = date.time_ms
+        match self.ladder.climb(values):
             case Hit(index):
                 line = self.rules.lines[index]
                 return Decision(line.then, contract, version, index + 1, _CODES[line.then], line.words)
@@ -97,7 +96,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
     if ladder.cost > COST_MAX:
         reason = f"The conditions may take {ladder.cost} steps together, {COST_MAX} at most are allowed."
         raise BrokenRules(f"rule-{Reason.TOO_COSTLY.value}", reason)
-    return Compiled(rules, ladder)
+    return Compiled(rules, ladder, COST_PER_CHARACTER * source_characters(rules))
 
 
 def ready(digest: Digest, load: Callable[[], RuleSet]) -> Compiled:
