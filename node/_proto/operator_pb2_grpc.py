@@ -203,7 +203,7 @@ class OperatorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Arrivals(self, request, context):
-        """Data sets on their way here, and those that were stopped.
+        """Others' data sets: on their way here, stopped, or come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -120,7 +120,7 @@ class OperatorClient:
         return found
 
     async def arrivals(self) -> list[dict[str, Any]]:
-        """Data sets on their way here, and those that were stopped."""
+        """Others' data sets: on their way here, stopped, or come."""
         reply = await self._ask(self._stub.Arrivals(operator_pb2.Empty(), timeout=CALL_TIMEOUT_S))
         found: list[dict[str, Any]] = json.loads(reply.text)
         return found

@@ -74,7 +74,7 @@ class OperatorBackend(Protocol):
         ...
 
     async def arrivals(self) -> list[dict[str, Any]]:
-        """Data sets on their way here, and those that were stopped."""
+        """Others' data sets: on their way here, stopped, or come."""
         ...
 
     def restore_data(self, name: str, version: int) -> AsyncGenerator[dict[str, Any], None]:

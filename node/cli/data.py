@@ -14,6 +14,8 @@ from node.base.codec import encode
 from node.base.types import is_data_name
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
 from node.cli.table import require_fit
+from node.cli.transfer import add_to as add_transfers
+from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
 
 if TYPE_CHECKING:
     from node.edge.vault import Source, Vault, Version
@@ -42,6 +44,9 @@ def add(
         str | None,
         typer.Option(help="A registered schema, owner/name or owner/name/number; rows that do not fit stay out."),
     ] = None,
+    replicas: Annotated[
+        int, typer.Option(min=0, max=16, help="How many other members are asked to keep an encrypted copy.")
+    ] = 0,
     yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
     json: Json = False,
 ) -> None:
@@ -55,6 +60,7 @@ def add(
         raise CommandError(f"{name!r} is no name for a data set: 1 to 63 of a-z, 0-9, '.', '-' and '_'")
     # Nothing is encrypted for a daemon that does not run.
     ask(context.obj, lambda client: client.status())
+    holders = choose_holders(context, replicas)
     with _vault(context) as vault:
         source = _source(path)
         fitted = None if schema is None else require_fit(context, path, schema, quiet=json)
@@ -67,6 +73,7 @@ def add(
         payload = _registration(version, fitted)
         outcome = submit(context.obj, "sharing", "register", payload, as_json=json)
         vault.published(version, outcome.transaction)
+    ask_for_copies(context, name, version.root, holders, quiet=json)
 
 
 @commands.command()
@@ -76,14 +83,15 @@ def show(
     version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
     json: Json = False,
 ) -> None:
-    """One of your data sets: its versions, its description, its files.
+    """A data set in your vault, your own or one you fetched: its versions, its description, its files.
 
     Example: lepton --dir cleveland data show patients
     """
     with _vault(context) as vault:
-        shown = vault.records.version(name, version)
+        records, own_name = vault.records_of(name)
+        shown = records.version(own_name, version)
         files = vault.files(shown)
-        numbers = [known.number for known in vault.records.versions(name)]
+        numbers = [known.number for known in records.versions(own_name)]
     described = {
         **_public(shown),
         "versions": numbers,
@@ -91,6 +99,7 @@ def show(
         "place": shown.place,
         "transaction": None if shown.transaction is None else shown.transaction.hex(),
         "files": len(files),
+        "operation": None if shown.received is None else shown.received.operation,
     }
     if json:
         print_json(described)
@@ -106,12 +115,13 @@ def verify(
     name: Annotated[str | None, typer.Argument(help="One data set (default: all).")] = None,
     json: Json = False,
 ) -> None:
-    """Read and open every chunk of your data sets; what is missing or changed is named, the rest is not touched.
+    """Read and open every chunk in your vault, fetched data sets too; what is missing or changed is named, the rest is
+    not touched.
 
     Example: lepton --dir cleveland data verify patients
     """
     with _vault(context) as vault:
-        versions = [v for known in ([name] if name else vault.records.names()) for v in vault.records.versions(known)]
+        versions = _versions(vault, name)
         with _progress(sum(version.plain_bytes for version in versions), "verifying", json) as advance:
             problems = [(version, problem) for version in versions for problem in vault.verify(version, advance)]
     if json:
@@ -119,7 +129,8 @@ def verify(
             {
                 "versions": len(versions),
                 "problems": [
-                    {"name": v.name, "version": v.number, "chunk": p.chunk, "reason": p.reason} for v, p in problems
+                    {"name": _shown_name(v), "version": v.number, "chunk": p.chunk, "reason": p.reason}
+                    for v, p in problems
                 ],
             }
         )
@@ -139,12 +150,17 @@ def extract(
     version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
     json: Json = False,
 ) -> None:
-    """Write a data set of your vault back as it was added.
+    """Write a data set of your vault back as it was added; one that you fetched only where that was for download.
 
     Example: lepton --dir cleveland data extract patients --to restored
     """
     with _vault(context) as vault:
-        chosen = vault.records.version(name, version)
+        chosen = _chosen(vault, name, version)
+        if chosen.received is not None and chosen.received.operation not in ("", "download"):
+            raise CommandError(
+                f"{name} was fetched for {chosen.received.operation}, not for download: request it with "
+                "--operation download to write it out"
+            )
         with _progress(chosen.plain_bytes, "extracting", json) as advance:
             written = vault.extract(chosen, to, advance)
     if json:
@@ -165,7 +181,7 @@ def remove(
     Example: lepton --dir cleveland data remove patients --version 1
     """
     with _vault(context) as vault:
-        chosen = vault.records.version(name, version)
+        chosen = _chosen(vault, name, version)
         if not yes and not typer.confirm(f"Delete version {chosen.number} of {name}? Nobody can bring it back."):
             raise CommandError("nothing was deleted")
         vault.remove(chosen)
@@ -174,19 +190,24 @@ def remove(
 
 @commands.command(name="list")
 def list_data(context: typer.Context, json: Json = False) -> None:
-    """All data sets of the network, who may have them, and who was given them.
+    """All data sets of the network, who may have them, who was given them, and which others' are here.
 
     Example: lepton --dir cleveland data list --json
     """
     found = ask(context.obj, lambda client: client.read("sharing"))
+    arrivals = ask(context.obj, lambda client: client.arrivals())
     if json:
-        print_json(found)
+        print_json([{**data, "here": [a for a in arrivals if a["data"] == data["data"]]} for data in found])
         return
     print_table(
         "data sets",
         ["name", "version", "kind", "size", "purpose", "authorised", "handed over", "fingerprint"],
         [_listed(data) for data in found],
     )
+    show_arrivals(arrivals)
+
+
+add_transfers(commands)
 
 
 def _listed(data: dict[str, Any]) -> tuple[object, ...]:
@@ -206,6 +227,25 @@ def _vault(context: typer.Context) -> "Iterator[Vault]":
         yield open_vault(context.obj.dir, prompt_passphrase)
     except VaultError as error:
         raise CommandError(str(error)) from error
+
+
+def _chosen(vault: "Vault", name: str, version: int | None) -> "Version":
+    records, own_name = vault.records_of(name)
+    return records.version(own_name, version)
+
+
+def _versions(vault: "Vault", name: str | None) -> "list[Version]":
+    """All versions of one data set, or all that the vault holds."""
+    if name is not None:
+        records, own_name = vault.records_of(name)
+        newest = records.version(own_name)
+        return [version for version in records.versions(own_name) if version.number < newest.number] + [newest]
+    own = [version for known in vault.records.names() for version in vault.records.versions(known)]
+    return [*own, *vault.all_received()]
+
+
+def _shown_name(version: "Version") -> str:
+    return version.name if version.received is None else version.data
 
 
 def _source(path: Path) -> "Source":

@@ -133,6 +133,34 @@ class TransferEngine:
         found = await asyncio.to_thread(self._arrivals.all)
         return [self._shown(arrival) for arrival in found]
 
+    async def received(self) -> list[dict[str, Any]]:
+        """Others' versions that are in the vault, in the same form."""
+        return await asyncio.to_thread(self._received)
+
+    def _received(self) -> list[dict[str, Any]]:
+        try:
+            versions = self._vault().all_received()
+        except VaultError as error:
+            self._log(f"what was received cannot be listed: {error}")
+            return []
+        return [
+            {
+                "fetch": version.received.fetch.hex(),
+                "basis": version.received.basis.hex(),
+                "data": version.data,
+                "version": version.number,
+                "operation": version.received.operation,
+                "state": "here",
+                "doing": "",
+                "why": "",
+                **shown_goal(None),
+                "chunks": len(version.digests),
+                "done": len(version.digests),
+            }
+            for version in versions
+            if version.received is not None
+        ]
+
     def is_received(self, data: str, number: int) -> bool:
         """Whether this version of another's is in the vault. Blocking. Raises `OSError`."""
         records, name = self._vault().records_of(data)

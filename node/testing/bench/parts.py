@@ -12,6 +12,7 @@ from node.testing.bench.daemon import measure_daemon
 from node.testing.bench.figures import Figure
 from node.testing.bench.memory import measure_memory
 from node.testing.bench.rulings import measure_rulings
+from node.testing.bench.sharing import measure_sharing
 from node.testing.bench.state import measure_state
 from node.testing.bench.syncs import measure_syncs
 from node.testing.bench.traffic import measure_traffic
@@ -68,5 +69,10 @@ PARTS: Mapping[str, Part] = {
     "catchup": Part(("catch_up_over_load", "catch_up_over_load_single"), lambda place: measure_catch_up(place.root)),
     "training": Part(("round_over_training",), lambda place: measure_training(place.root, place.scenarios)),
     "sharing-rules": Part(("decisions_per_s",), lambda place: measure_rulings()),
+    "sharing": Part(
+        ("add_over_crypto", "fetch_over_stream", "resident_mb"),
+        lambda place: measure_sharing(place.root),
+        seconds_max=300,
+    ),
     "averaging": Part(("averaging_over_stream",), lambda place: measure_averaging(place.root)),
 }

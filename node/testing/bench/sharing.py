@@ -1,0 +1,146 @@
+"""Part `sharing`: a gigabyte that does not compress, into one vault and from there into another member's.
+
+`add_over_crypto`: the command `lepton data add`, from its start to its end, over reading the same bytes through
+AES-256-GCM and SHA-256 on one thread. `fetch_over_stream`: from the operator's call to the version in the other vault,
+each chunk checked and on disk, over the same bytes on a bare gRPC stream between two processes, read and dropped.
+`resident_mb`: the most that either daemon, or the command, had in memory meanwhile.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+import time
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import psutil
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from numpy.lib import format as npy
+
+from node.base.codec import encode
+from node.base.types import OrgId
+from node.ledger.contracts.sharing import Authorize
+from node.testing.bench import stream
+from node.testing.bench.crew import Crew
+from node.testing.bench.figures import BYTES_PER_MB, Figure, ratio
+from node.testing.processes import ClusterError, ProcessCluster
+
+SIZE_BYTES = 1 << 30
+PIECE_BYTES = 1 << 20
+OWNER, READER = "owner", "reader"
+LOOK_S = 0.05
+FETCH_S_MAX = 120.0
+
+
+async def measure_sharing(root: Path) -> list[Figure]:
+    """The three figures. Raises `ClusterError`, `OperatorError`."""
+    rows, memory = root / "rows.npz", _Memory()
+    await asyncio.to_thread(_write_rows, rows)
+    crypto = await asyncio.to_thread(_crypto_seconds, rows)
+    async with Crew(stream.MODULE, [[str(rows)], [str(rows)]], root / "stream.log") as crew:
+        bare = await stream.stream_seconds(crew)
+    cluster = ProcessCluster(root, (OWNER, READER))
+    try:
+        await asyncio.to_thread(cluster.found, "bench")
+        await cluster.start()
+        async with memory.watched(cluster):
+            add = await _add_seconds(cluster, rows, memory)
+            fetch = await _fetch_seconds(cluster)
+    finally:
+        await asyncio.to_thread(cluster.stop)
+    return [
+        ratio("add_over_crypto", add, crypto, {"add_s": add, "crypto_s": crypto}),
+        ratio("fetch_over_stream", fetch, bare, {"fetch_s": fetch, "stream_s": bare}),
+        Figure("resident_mb", max(memory.most.values()), {f"{who}_mb": most for who, most in memory.most.items()}),
+    ]
+
+
+class _Memory:
+    """The most that each process had in memory."""
+
+    def __init__(self) -> None:
+        self.most: dict[str, float] = {}
+
+    def look(self, who: str, pid: int) -> None:
+        """Take one reading."""
+        resident = psutil.Process(pid).memory_info().rss / BYTES_PER_MB
+        self.most[who] = max(resident, self.most.get(who, 0.0))
+
+    @asynccontextmanager
+    async def watched(self, cluster: ProcessCluster) -> AsyncIterator[None]:
+        """Look at the daemons all the time."""
+
+        async def watch() -> None:
+            while True:
+                for org in cluster.orgs:
+                    if (pid := cluster.pid(org)) is not None:
+                        self.look(org, pid)
+                await asyncio.sleep(LOOK_S)
+
+        task = asyncio.ensure_future(watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+
+def _write_rows(path: Path) -> None:
+    """One array of chance in an NPZ file."""
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w", force_zip64=True) as member:
+        _write_array(member)
+
+
+def _write_array(member: IO[bytes]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (SIZE_BYTES,)}
+    npy.write_array_header_1_0(member, header)
+    for _ in range(SIZE_BYTES // PIECE_BYTES):
+        member.write(os.urandom(PIECE_BYTES))
+
+
+def _crypto_seconds(path: Path) -> float:
+    key, since = AESGCM(bytes(32)), time.perf_counter()
+    with path.open("rb", buffering=0) as file:
+        for index, piece in enumerate(iter(lambda: file.read(PIECE_BYTES), b"")):
+            hashlib.sha256(key.encrypt(index.to_bytes(12, "big"), piece, None)).digest()
+    return time.perf_counter() - since
+
+
+async def _add_seconds(cluster: ProcessCluster, rows: Path, memory: _Memory) -> float:
+    words = ("--name", "rows", "--label", "Rows", "--purpose", "a benchmark", "--yes")
+    since = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "node.cli", "--dir", str(cluster.folder(OWNER))),
+        *("data", "add", str(rows), *words),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    ended = asyncio.ensure_future(process.communicate())
+    while not ended.done():
+        with suppress(psutil.NoSuchProcess):
+            memory.look("add", process.pid)
+        await asyncio.wait((ended,), timeout=LOOK_S)
+    _, errors = await ended
+    if process.returncode != 0:
+        raise ClusterError(f"data add failed: {errors.decode()}")
+    return time.perf_counter() - since
+
+
+async def _fetch_seconds(cluster: ProcessCluster) -> float:
+    data = f"{OWNER}/rows"
+    async with cluster.client(OWNER) as owner, cluster.client(READER) as reader:
+        outcome = await owner.submit("sharing", "authorize", encode(Authorize(data, OrgId(READER))))
+        if not outcome.accepted:
+            raise ClusterError(f"the authorisation was refused: {outcome.reason}")
+        since = time.perf_counter()
+        found = await reader.fetch_data(data)
+        async with asyncio.timeout(FETCH_S_MAX):
+            while found["state"] != "here":
+                if found["state"] == "stopped":
+                    raise ClusterError(f"the transfer was stopped: {found['why']}")
+                await asyncio.sleep(LOOK_S)
+                found = await reader.fetch_data(data)
+        return time.perf_counter() - since
