@@ -179,8 +179,8 @@ class Backend:
         return await self._fetching.fetch(data, basis, version)
 
     async def arrivals(self) -> list[dict[str, Any]]:
-        """Data sets on their way here, those that were stopped, and those that came."""
-        return [*await self._transfers.arrivals(), *await self._transfers.received()]
+        """Others' data sets: on their way here, stopped, or come."""
+        return await self._transfers.arrivals()
 
     def restore_data(self, name: str, version: int) -> AsyncGenerator[dict[str, Any], None]:
         """Bring an own version back from copies: how far it is, until it is whole. Raises `OperatorRefusal`."""

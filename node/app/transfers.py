@@ -41,14 +41,17 @@ class Transfers:
         if newest is None:
             raise OperatorRefusal(f"the ledger has no data set {data}; look with: lepton data list")
         number = version or newest.number
-        if await asyncio.to_thread(self._engine.is_received, data, number):
-            return {"data": data, "version": number, "state": "here", "why": ""}
         for known in await self._engine.arrivals():
             if (known["data"], known["version"]) == (data, number) and known["state"] != "stopped":
                 return known
         found = self._basis(data, Digest(basis) if basis else None)
-        await self._engine.begin(await self._announce(found, number))
-        return await self._shown(data, number)
+        arrival = await self._announce(found, number)
+        try:
+            await self._engine.begin(arrival)
+        except VaultError as error:
+            raise OperatorRefusal(str(error)) from error
+        fetch = arrival.fetch.hex()
+        return next(known for known in await self._engine.arrivals() if known["fetch"] == fetch)
 
     async def restore(self, name: str, version: int) -> AsyncGenerator[dict[str, Any], None]:
         """Bring an own version back; how far it is. Raises `OperatorRefusal`."""
@@ -80,12 +83,6 @@ class Transfers:
             raise OperatorRefusal(f"refused at height {outcome.height}: {outcome.reason} ({outcome.code})")
         operation = "" if found.operation is None else found.operation.name.lower()
         return Arrival(Digest(outcome.transaction), found.id, found.data, number, operation)
-
-    async def _shown(self, data: str, number: int) -> dict[str, Any]:
-        for known in await self._engine.arrivals():
-            if (known["data"], known["version"]) == (data, number):
-                return known
-        return {"data": data, "version": number, "state": "here", "why": ""}
 
     def _basis(self, data: str, id_: Digest | None) -> Basis:
         """The basis of this id, or the best that stands. Raises `OperatorRefusal`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ import pytest
 from node.api import OperatorRefusal
 from node.app.vaults import registration, vault_of
 from node.base.codec import encode
-from node.base.types import OrgId
+from node.base.ports import LinkError
+from node.base.types import Digest, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import Vault, Version, open_source
-from node.ledger.contracts.sharing import Authorize
+from node.engine.transfer.requests import ChunksRequest, Fetching, encode_request
+from node.ledger.contracts.contract import view
+from node.ledger.contracts.replicas import NAME, Release, Replicate, replica
+from node.ledger.contracts.sharing import Authorize, Unauthorize
 from node.testing.cluster import Cluster, ClusterMember
 
 DATA = "m1/rows"
 WORDS = {"label": "Rows", "purpose": "tests", "now_ms": 1_000}
-CHUNKS = 40
+CHUNKS = 24
 
 
 def vault(member: ClusterMember) -> Vault:
@@ -43,8 +48,8 @@ async def say(cluster: Cluster, org: str, contract: str, method: str, call: Any)
 
 
 async def state(member: ClusterMember) -> dict[str, Any]:
-    found = await member.up.backend.arrivals()
-    return found[0] if found else {"state": "none", "done": 0}
+    (found,) = await member.up.backend.arrivals()
+    return found
 
 
 async def until(cluster: Cluster, org: str, wanted: str, done: int = 0) -> dict[str, Any]:
@@ -56,20 +61,115 @@ async def until(cluster: Cluster, org: str, wanted: str, done: int = 0) -> dict[
             await asyncio.sleep(0.01)
 
 
-async def test_fetched_by_two_kept_by_one_carried_stopped_and_resumed(tmp_path: Path) -> None:
-    refused: set[tuple[str, str]] = set()
+class Wires:
+    """Bulk traffic that is cut: everything that a member asks for, from a number of pieces on; or between two."""
 
-    def refuses(source: OrgId, target: OrgId, bulk: bool) -> bool:
-        return bulk and (source, target) in refused
+    def __init__(self) -> None:
+        self.after: dict[str, int] = {}
+        self.between: set[frozenset[str]] = set()
 
-    async with Cluster(4, network="memory", refuses=refuses) as cluster:
+    def refuses(self, source: OrgId, target: OrgId, bulk: bool) -> bool:
+        if not bulk:
+            return False
+        if source in self.after:
+            self.after[source] -= 1
+        return self.after.get(source, 1) <= 0 or frozenset((source, target)) in self.between
+
+
+def received(member: ClusterMember) -> Version:
+    return vault(member).received(OrgId("m1")).version("rows")
+
+
+def received_chunks(member: ClusterMember) -> list[Path]:
+    return [path for path in Path(vault(member).received_place).rglob("*") if path.is_file()]
+
+
+def bulk_bytes(cluster: Cluster, source: str, target: str) -> int:
+    assert cluster.memory is not None
+    return cluster.memory.moved(OrgId(source), OrgId(target)).bulk
+
+
+async def test_broken_resumed_after_a_restart_of_both_and_stopped_when_it_is_revoked(tmp_path: Path) -> None:
+    wires = Wires()
+    async with Cluster(3, network="memory", refuses=wires.refuses) as cluster:
         version = await add(cluster, tmp_path)
         with pytest.raises(OperatorRefusal, match="nothing lets m2 have m1/rows now"):
             await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
+        for org in ("m2", "m3"):
+            await say(cluster, "m1", "sharing", "authorize", Authorize(DATA, OrgId(org)))
+            wires.after[org] = 15
+            await cluster[org].up.backend.fetch_data(DATA, b"", 0)
+            broken = await until(cluster, org, "fetching", done=5)
+            assert broken["done"] < CHUNKS
+
+        await cluster.kill("m2")
+        await cluster.kill("m1")
+        kept = {path: path.stat().st_mtime_ns for path in received_chunks(cluster["m2"])}
+        before = bulk_bytes(cluster, "m1", "m2")
+        del wires.after["m2"]
+        await cluster.restart("m1")
+        await cluster.restart("m2")
+        await until(cluster, "m2", "here")
+        assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
+        assert received(cluster["m2"]).root == version.root
+        assert len(kept) >= 5
+        assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+        assert bulk_bytes(cluster, "m1", "m2") - before <= (CHUNKS - len(kept) + 1) << 20
+
+        await say(cluster, "m1", "sharing", "unauthorize", Unauthorize(DATA, OrgId("m3")))
+        del wires.after["m3"]
+        stopped = await until(cluster, "m3", "stopped")
+        assert "withdrawn" in stopped["why"]
+        assert received_chunks(cluster["m3"]) == []
+        # A modified client asks all the same.
+        asked = encode_request(ChunksRequest(Fetching(Digest(bytes.fromhex(stopped["fetch"]))), 1, 2))
+        with pytest.raises(LinkError, match=r"refused: .*withdrawn"):
+            await anext(cluster["m3"].up.transport.fetch(OrgId("m1"), asked))
+
+
+async def test_without_a_direct_link_another_member_carries_what_it_cannot_read(tmp_path: Path) -> None:
+    wires = Wires()
+    wires.between.add(frozenset(("m1", "m2")))
+    async with Cluster(3, network="memory", refuses=wires.refuses) as cluster:
+        await add(cluster, tmp_path, chunks=6)
         await say(cluster, "m1", "sharing", "authorize", Authorize(DATA, OrgId("m2")))
-        found = await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
-        await until(cluster, "m2", "none")
-        assert found["version"] == 1
-        received = vault(cluster["m2"]).received(OrgId("m1")).version("rows")
-        assert received.root == version.root
-        assert vault(cluster["m2"]).verify(received) == []
+        await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
+        await until(cluster, "m2", "here")
+        assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
+        assert bulk_bytes(cluster, "m1", "m2") == 0
+        assert bulk_bytes(cluster, "m3", "m2") > 4 << 20
+
+
+async def test_copies_bring_a_lost_vault_back_and_serve_and_a_holder_that_lies_is_found_out(tmp_path: Path) -> None:
+    async with Cluster(4, network="memory") as cluster:
+        version = await add(cluster, tmp_path)
+        for org in ("m2", "m3"):
+            await say(cluster, "m1", "replicas", "replicate", Replicate(DATA, 1, OrgId(org)))
+        await cluster.until(lambda: all(held(cluster, org) for org in ("m2", "m3")))
+
+        shutil.rmtree(cluster["m1"].folder.vault)
+        told = [told async for told in cluster["m1"].up.backend.restore_data("rows", 0)]
+        assert told[-1]["done"] == CHUNKS
+        restored = vault(cluster["m1"]).records.version("rows")
+        assert (restored.root, restored.columns) == (version.root, version.columns)
+        (back,) = vault(cluster["m1"]).extract(restored, tmp_path / "back")
+        assert back.read_bytes() == (tmp_path / "rows.npz").read_bytes()
+
+        # Every chunk at m3 is another one; m2 and the owner serve side by side.
+        for path in (cluster["m3"].folder.vault / "replicas" / "chunks").rglob("*/*"):
+            path.write_bytes(path.read_bytes()[:-1] + b"?")
+        await say(cluster, "m1", "sharing", "authorize", Authorize(DATA, OrgId("m4")))
+        await cluster["m4"].up.backend.fetch_data(DATA, b"", 0)
+        await until(cluster, "m4", "here")
+        assert vault(cluster["m4"]).verify(received(cluster["m4"])) == []
+        assert min(bulk_bytes(cluster, org, "m4") for org in ("m1", "m2")) > 1 << 20
+        assert cluster["m4"].up.engine.conduct(OrgId("m3")) is not None
+        assert cluster["m4"].up.engine.conduct(OrgId("m2")) is None
+
+        await say(cluster, "m1", "replicas", "release", Release(DATA, 1, OrgId("m2")))
+        await cluster.until(lambda: not list((cluster["m2"].folder.vault / "replicas").rglob("*.record")))
+
+
+def held(cluster: Cluster, org: str) -> bool:
+    found = replica(view(cluster["m1"].up.store.state, NAME), DATA, 1, OrgId(org))
+    return found is not None and found.held_ms is not None

@@ -21,7 +21,7 @@ REST_MAX_MS = 10_000
 """A source whose answer broke off is asked nothing for so long, twice as long each time that it brought nothing."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """Somebody who may hold the chunks."""
 
@@ -132,7 +132,8 @@ class Transfer:
     @property
     def sources(self) -> tuple[Source, ...]:
         """Who is being asked now."""
-        return tuple(sorted({asked.source for asked in self._asked.values()}))
+        asked = {asked.source for asked in self._asked.values()}
+        return tuple(sorted(asked, key=lambda source: (source.org, source.via or "")))
 
     @property
     def liars(self) -> frozenset[OrgId]:

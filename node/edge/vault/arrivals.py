@@ -65,6 +65,10 @@ class Arrivals:
         raw = path.read_bytes() if path.exists() else b""
         return split_digests(raw) if len(raw) % 32 == 0 else ()
 
+    def forget_digests(self, fetch: Digest) -> None:
+        """None of its chunks is here any more. Raises `OSError`."""
+        self._path(fetch).with_suffix(".chunks").unlink(missing_ok=True)
+
     def forget(self, fetch: Digest) -> None:
         """It is here, or not wanted any more. Raises `OSError`."""
         for suffix in (".chunks", ".arrival"):

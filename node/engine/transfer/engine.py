@@ -114,6 +114,7 @@ class TransferEngine:
 
     async def run(self) -> None:
         """Until cancelled. Raises `OSError` when the disk refuses what is not one transfer's own."""
+        await asyncio.to_thread(self._fetcher.tidy)
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._sealing.look()
@@ -129,13 +130,12 @@ class TransferEngine:
         self.on_block()
 
     async def arrivals(self) -> list[dict[str, Any]]:
-        """Data sets on their way, and those that were stopped, as `lepton data fetch --json` prints them."""
-        found = await asyncio.to_thread(self._arrivals.all)
-        return [self._shown(arrival) for arrival in found]
-
-    async def received(self) -> list[dict[str, Any]]:
-        """Others' versions that are in the vault, in the same form."""
-        return await asyncio.to_thread(self._received)
+        """Others' data sets, on their way here, stopped, or come, as `lepton data fetch --json` prints them."""
+        under_way = [self._shown(arrival) for arrival in await asyncio.to_thread(self._arrivals.all)]
+        # Looked at afterwards: what comes meanwhile is in both, and what is in neither was never fetched.
+        here = await asyncio.to_thread(self._received)
+        come = {found["fetch"] for found in here}
+        return [*(found for found in under_way if found["fetch"] not in come), *here]
 
     def _received(self) -> list[dict[str, Any]]:
         try:
@@ -160,14 +160,6 @@ class TransferEngine:
             for version in versions
             if version.received is not None
         ]
-
-    def is_received(self, data: str, number: int) -> bool:
-        """Whether this version of another's is in the vault. Blocking. Raises `OSError`."""
-        records, name = self._vault().records_of(data)
-        try:
-            return any(version.number == number for version in records.versions(name))
-        except VaultError:
-            return False
 
     async def restore(self, name: str, number: int, begun: Callable[[Goal], None]) -> Version:
         """Bring an own version back from copies; `begun` hears of its progress. Raises `NoCopy`, `OSError`."""

@@ -107,14 +107,17 @@ class Fetcher:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
-    def discard(self, arrival: Arrival, why: str) -> Arrival:
+    def discard(self, arrival: Arrival, why: str) -> None:
         """Nothing of it stays but the reason. Blocking. Raises `OSError`."""
-        digests = self._arrivals.digests(arrival.fetch)
-        self._arrivals.forget(arrival.fetch)
-        self._vault().delete_received(digests)
-        stopped = replace(arrival, stopped=why, envelope=b"")
-        self._arrivals.keep(stopped)
-        return stopped
+        self._arrivals.keep(replace(arrival, stopped=why, envelope=b""))
+        self._vault().delete_received(self._arrivals.digests(arrival.fetch))
+        self._arrivals.forget_digests(arrival.fetch)
+
+    def tidy(self) -> None:
+        """Finish what a discarding left that was broken off. Blocking. Raises `OSError`."""
+        for arrival in self._arrivals.all():
+            if arrival.stopped:
+                self.discard(arrival, arrival.stopped)
 
     async def _fetch(self, progress: Progress) -> None:
         arrival = progress.arrival

@@ -93,6 +93,13 @@ def test_a_carrier_that_spoils_an_answer_does_not_make_its_owner_a_liar() -> Non
     assert again.source == ADA
 
 
+def test_who_is_asked_now_is_told_in_order_directly_and_over_others() -> None:
+    carried = Source(OrgId("ada"), OrgId("bob"))
+    machine = Transfer(range(64))
+    machine.step(Sources((carried, BOB, ADA)), now=at(0))
+    assert machine.sources == (ADA, carried, BOB)
+
+
 def test_a_source_that_leaves_is_stopped_and_its_chunks_are_asked_of_others() -> None:
     machine = Transfer(range(8))
     (ask,) = asks(machine.step(Sources((ADA,)), now=at(0)))
