@@ -143,15 +143,3 @@ def parse_digest(text: str, what: str) -> Digest:
     if len(found) != 32:
         raise CommandError(f"{text!r} is no {what}: give its 64 hexadecimal digits")
     return Digest(found)
-
-
-def consent(rows: Sequence[tuple[str, object]], *, yes: bool, json: bool) -> None:
-    """Show what all members will see for ever, and ask. Raises `CommandError` where nobody agrees, or can."""
-    if yes:
-        return
-    if not json:
-        print_table("what every member will see, for ever", ["", ""], rows)
-    if not console.is_terminal:
-        raise CommandError("nothing was published: say --yes where nobody can be asked")
-    if not typer.confirm("Publish this for all members, for ever?"):
-        raise CommandError("nothing was published")

@@ -14,7 +14,6 @@ from node.base.codec import encode
 from node.base.types import is_data_name
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
 from node.cli.table import require_fit
-from node.cli.transfer import add_to as add_transfers
 from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
 
 if TYPE_CHECKING:
@@ -205,9 +204,6 @@ def list_data(context: typer.Context, json: Json = False) -> None:
         [_listed(data) for data in found],
     )
     show_arrivals(arrivals)
-
-
-add_transfers(commands)
 
 
 def _listed(data: dict[str, Any]) -> tuple[object, ...]:

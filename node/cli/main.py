@@ -30,6 +30,7 @@ from node.cli import (
     proof,
     schema,
     table,
+    transfer,
 )
 from node.cli.common import CommandError, Member
 from node.edge.storage import FileError
@@ -88,6 +89,7 @@ audit.add_to(lepton)
 lepton.add_typer(job.commands, name="job")
 table.add_to(data.commands)
 access.add_to(data.commands)
+transfer.add_to(data.commands)
 lepton.add_typer(data.commands, name="data")
 lepton.add_typer(agreement.commands, name="agreement")
 lepton.add_typer(schema.commands, name="schema")
