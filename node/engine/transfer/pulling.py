@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from node.base.ports import Clock, LinkError, Transport
 from node.base.types import Digest, OrgId
@@ -169,7 +169,7 @@ class Puller:
                     sealed = await self._chunk(pieces, sealed_bytes_max(came))
                     if sealed is None:
                         break
-                    await asyncio.to_thread(_store, goal, came, sealed)
+                    await _to_the_end(_store, goal, came, sealed)
                     goal.sealed_bytes += len(sealed)
                     under.inbox.put_nowait(Came(ask.ask, came))
                     came += 1
@@ -222,6 +222,16 @@ async def _next(pieces: AsyncGenerator[bytes, None]) -> bytes | None:
             return await anext(pieces, None)
     except TimeoutError as error:
         raise LinkError(f"nothing came for {IDLE_S:g} s") from error
+
+
+async def _to_the_end(store: Callable[[Goal, int, bytes | memoryview], None], *what: Any) -> None:
+    """On a thread; one that is cancelled ends all the same before this does, so that nothing is written afterwards."""
+    storing = asyncio.ensure_future(asyncio.to_thread(store, *what))
+    try:
+        await asyncio.shield(storing)
+    except asyncio.CancelledError:
+        await asyncio.wait((storing,))
+        raise
 
 
 def _store(goal: Goal, index: int, sealed: bytes | memoryview) -> None:
