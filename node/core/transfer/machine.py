@@ -219,9 +219,13 @@ class Transfer:
 
     def _ask(self, source: Source) -> Ask:
         start, stop = self._missing.popleft()
-        if stop - start > RUN_CHUNKS_MAX:
-            self._missing.appendleft((start + RUN_CHUNKS_MAX, stop))
-            stop = start + RUN_CHUNKS_MAX
+        # Little that is missing is divided among all, so that nobody waits for one.
+        honest = sum(other.org not in self._liars for other in self._sources)
+        left = stop - start + sum(end - begin for begin, end in self._missing)
+        size = min(RUN_CHUNKS_MAX, -(-left // honest))
+        if stop - start > size:
+            self._missing.appendleft((start + size, stop))
+            stop = start + size
         self._last_ask += 1
         self._asked[self._last_ask] = _Asked(source, start, stop)
         return Ask(self._last_ask, source, start, stop)

@@ -93,6 +93,13 @@ def test_a_carrier_that_spoils_an_answer_does_not_make_its_owner_a_liar() -> Non
     assert again.source == ADA
 
 
+def test_little_is_divided_among_all_sources() -> None:
+    machine = Transfer(range(24))
+    cid = Source(OrgId("cid"))
+    first = asks(machine.step(Sources((ADA, BOB, cid)), now=at(0)))
+    assert [(ask.source, ask.stop - ask.start) for ask in first[:3]] == [(ADA, 8), (BOB, 6), (cid, 4)]
+
+
 def test_who_is_asked_now_is_told_in_order_directly_and_over_others() -> None:
     carried = Source(OrgId("ada"), OrgId("bob"))
     machine = Transfer(range(64))
