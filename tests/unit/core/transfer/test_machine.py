@@ -53,9 +53,14 @@ def test_what_a_source_did_not_bring_goes_to_the_next_at_the_missing_chunk() -> 
     machine = Transfer(range(RUN_CHUNKS_MAX))
     (ask,) = asks(machine.step(Sources((ADA,)), now=at(0)))
     machine.step(Sources((ADA, BOB)), now=at(1))
-    (again,) = asks(answer(machine, ask, at(2), upto=5))
-    assert (again.source, again.start, again.stop) == (BOB, 5, RUN_CHUNKS_MAX)
-    assert answer(machine, again, at(3)) == [Finished()]
+    first, second = asks(answer(machine, ask, at(2), upto=5))
+    assert {first.source, second.source} == {BOB}
+    assert (first.start, first.stop, second.start, second.stop) == (5, 11, 11, 14)
+    (third,) = asks(answer(machine, first, at(3)))
+    (last,) = asks(answer(machine, second, at(4)))
+    assert (third.start, third.stop, last.start, last.stop) == (14, 15, 15, RUN_CHUNKS_MAX)
+    answer(machine, last, at(5))
+    assert answer(machine, third, at(6)) == [Finished()]
 
 
 def test_a_source_that_brings_nothing_rests_longer_each_time() -> None:
