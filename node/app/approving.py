@@ -1,7 +1,7 @@
 """Approvals of training jobs: which rows this member takes part with, checked against the job before it says so."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,13 @@ class Approvals:
 
         `basis` may be empty: then one is looked for that lets this member train on another's data.
         """
-        version, number = await asyncio.to_thread(self._version, data)
+        registered = {
+            found.commitment: found.number for found in sharing.versions(view(self._state, sharing.NAME), data)
+        }
+        if not registered:
+            raise OperatorRefusal(f"the ledger has no data set {data}; look with: lepton data list")
+        version = await asyncio.to_thread(self._newest_here, data, registered)
+        number = registered[version.root]
         own = data_owner(data) == self._org
         used = Used(data, number, None if own else self._basis(data, version, Digest(basis) if basis else None))
         chosen = Chosen(data, version.number)
@@ -84,12 +90,8 @@ class Approvals:
         except LearnerError as error:
             raise OperatorRefusal(f"{shown} does not fit the job: {error}") from error
 
-    def _version(self, data: str) -> tuple[Version, int]:
-        """The vault's record of the newest version that is here, and its number on the ledger."""
-        entries = view(self._state, sharing.NAME)
-        registered = {found.commitment: found.number for found in sharing.versions(entries, data)}
-        if not registered:
-            raise OperatorRefusal(f"the ledger has no data set {data}; look with: lepton data list")
+    def _newest_here(self, data: str, registered: Mapping[Digest, int]) -> Version:
+        """The vault's record of the newest version that is here and registered; blocking."""
         try:
             records, name = self._vault().records_of(data)
             here = [version for version in records.versions(name) if version.root in registered]
@@ -98,8 +100,7 @@ class Approvals:
         if not here:
             how = "lepton data add" if data_owner(data) == self._org else f"lepton data fetch {data}"
             raise OperatorRefusal(f"no registered version of {data} lies in this member's vault: {how}")
-        newest = max(here, key=lambda version: registered[version.root])
-        return newest, registered[newest.root]
+        return max(here, key=lambda version: registered[version.root])
 
     def _basis(self, data: str, version: Version, asked: Digest | None) -> Digest:
         """What lets this member train on another's data set."""
