@@ -18,7 +18,11 @@ class Bug:
     instead: str
 
 
-_CONSENSUS = "core/consensus/consensus.py"
+_HEIGHTS = "core/consensus/consensus.py"
+_ROUNDS = "core/consensus/rounds.py"
+_BLOCKS = "core/consensus/blocks.py"
+_MESSAGES = "core/consensus/messages.py"
+_SEAT = "core/consensus/seat.py"
 _JUSTIFICATION = "core/consensus/justification.py"
 _PEN = "core/consensus/pen.py"
 _VOTES = "core/consensus/votes.py"
@@ -34,72 +38,72 @@ _EVIDENCE = "ledger/contracts/evidence.py"
 
 BUGS: tuple[Bug, ...] = (
     # Agreement: rounds and votes
-    Bug("a second proposal of a round is no fault", _CONSENSUS, "if digest != at.proposed:", "if False:"),
+    Bug("a second proposal of a round is no fault", _MESSAGES, "if digest != at.proposed:", "if False:"),
     Bug(
         "any time of a fresh block is taken",
-        _CONSENSUS,
+        _MESSAGES,
         "if distance_ms > self._parameters.time_tolerance_ms:",
         "if False:",
     ),
     Bug(
         "signatures of votes are not checked",
-        _CONSENSUS,
+        _MESSAGES,
         "if not self._verify(self._members.keys[vote.org], signed, vote.signature):",
         "if False:",
     ),
     Bug(
         "a message of another member is taken from anybody",
-        _CONSENSUS,
+        _MESSAGES,
         "if not isinstance(message, PreparedBlock) and message.org != peer:",
         "if False:",
     ),
-    Bug("any round is believed", _CONSENSUS, "if not 0 <= round_ <= ROUND_MAX:", "if False:"),
+    Bug("any round is believed", _MESSAGES, "if not 0 <= round_ <= ROUND_MAX:", "if False:"),
     Bug(
         "any kind of vote is a vote",
-        _CONSENSUS,
+        _MESSAGES,
         "if vote.kind not in (VoteKind.PREPARE, VoteKind.COMMIT):",
         "if False:",
     ),
-    Bug("two votes in one round are no fault", _CONSENSUS, "if known.block != vote.block:", "if False:"),
+    Bug("two votes in one round are no fault", _MESSAGES, "if known.block != vote.block:", "if False:"),
     Bug(
         "two round changes for one round are no fault",
-        _CONSENSUS,
+        _MESSAGES,
         "if known.round == message.round and known != message:",
         "if False:",
     ),
     Bug(
         "a member goes on alone",
-        _CONSENSUS,
+        _ROUNDS,
         "if at.joined:\n            self._change_round",
         "if True:\n            self._change_round",
     ),
     Bug(
         "one member's round change is followed",
-        _CONSENSUS,
+        _MESSAGES,
         "supported_above(at.round, self._members.faults_max + 1)",
         "supported_above(at.round, self._members.faults_max)",
     ),
     Bug(
         "a round change forgets the lock",
-        _CONSENSUS,
+        _ROUNDS,
         "at.pen.round_change(None if at.lock is None else at.lock.certificate)",
         "at.pen.round_change(None)",
     ),
     Bug(
         "f + 1 prepares lock",
-        _CONSENSUS,
+        _BLOCKS,
         "at.prepares.certificate(at.context.height, at.round, block.digest, self._members.quorum)",
         "at.prepares.certificate(at.context.height, at.round, block.digest, self._members.faults_max + 1)",
     ),
     Bug(
         "f + 1 commits decide",
-        _CONSENSUS,
+        _BLOCKS,
         "at.commits.certificate(at.context.height, round_, digest, self._members.quorum)",
         "at.commits.certificate(at.context.height, round_, digest, self._members.faults_max + 1)",
     ),
     Bug(
         "a locked member commits again",
-        _CONSENSUS,
+        _BLOCKS,
         "if at.pen.signed(VoteKind.COMMIT) is None and self._lock(proposed):",
         "if self._lock(proposed):",
     ),
@@ -127,34 +131,34 @@ BUGS: tuple[Bug, ...] = (
     Bug("the pen signs twice", _PEN, "self._signed.clear()", "pass"),
     Bug(
         "round changes are not written before they are sent",
-        _CONSENSUS,
+        _ROUNDS,
         "self._effects.append(PersistVotes((message,)))",
         "pass",
     ),
     Bug(
         "the prepare of a proposer is not written",
-        _CONSENSUS,
+        _BLOCKS,
         "self._effects.append(PersistVotes((proposal, prepare)))",
         "self._effects.append(PersistVotes((proposal,)))",
     ),
-    Bug("prepares are not written", _CONSENSUS, "self._effects.append(PersistVotes((prepare,)))", "pass"),
+    Bug("prepares are not written", _BLOCKS, "self._effects.append(PersistVotes((prepare,)))", "pass"),
     Bug(
         "the lock is not written with the commit",
-        _CONSENSUS,
+        _BLOCKS,
         "self._effects.append(PersistVotes((at.lock, commit)))",
         "self._effects.append(PersistVotes((commit,)))",
     ),
-    Bug("a restart forgets the lock", _CONSENSUS, "                at.lock = message\n", "                pass\n"),
-    Bug("a restart forgets what was signed", _CONSENSUS, "at.pen.restore(message)", "pass"),
+    Bug("a restart forgets the lock", _HEIGHTS, "                at.lock = message\n", "                pass\n"),
+    Bug("a restart forgets what was signed", _HEIGHTS, "at.pen.restore(message)", "pass"),
     Bug(
         "a restart begins at round 0",
-        _CONSENSUS,
+        _HEIGHTS,
         "at.round = max((m.round for m in mine if not isinstance(m, PreparedBlock)), default=0)",
         "at.round = 0",
     ),
     Bug(
         "a member without its vote log votes at once",
-        _CONSENSUS,
+        _SEAT,
         "if self._sign_from is None or self.height < self._sign_from:",
         "if False:",
     ),
