@@ -102,7 +102,7 @@ class OtherwisePart(_Part):
 class AgreementPart(_Part):
     """A case's agreement."""
 
-    id: str = "00" * 32
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = "00" * 32
     title: str = ""
     parties: list[str] = []
     purposes: list[str] = []

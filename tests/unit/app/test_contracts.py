@@ -117,6 +117,7 @@ def test_every_broken_condition_is_told(tmp_path: Path) -> None:
         ("opening = 2027-01-01", 'opening = "2027-01-01"', "write it without quotes"),
         ("[otherwise]", "[another]", "otherwise: Field required"),
         ("line = 1", 'line = "1"', "case.1.line"),
+        ("line = 1", 'agreement = { id = "x" }', "case.1.agreement.id"),
     ],
 )
 def test_what_is_no_contract_file(old: str, new: str, says: str, tmp_path: Path) -> None:

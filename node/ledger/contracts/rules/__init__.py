@@ -27,7 +27,15 @@ decisions: refused-by-rule, error-by-rule, rule-undecided.
 
 from node.base.types import Height
 from node.ledger.contracts.contract import Contract, Frame, Method, Readable, View, view
-from node.ledger.contracts.rules.compiled import BrokenRules, Compiled, compile_rules, ready
+from node.ledger.contracts.rules.compiled import (
+    COST_PER_CHARACTER,
+    UNDECIDED,
+    BrokenRules,
+    Compiled,
+    compile_rules,
+    ready,
+    source_characters,
+)
 from node.ledger.contracts.rules.deploying import deploy, upgrade
 from node.ledger.contracts.rules.facts import VARIABLES, AgreementFacts, Counts, DataFacts, Facts
 from node.ledger.contracts.rules.store import NAME, binding, contracts, history, schedule_of, version_of
@@ -89,13 +97,24 @@ def decide(ledger: Readable, frame: Frame, data: str, facts: Facts) -> Decision 
     if found is None:
         return None
     contract, planned = found
-    compiled = ready(planned.digest, lambda: _rules_of(rules, contract, planned.number))
+    try:
+        compiled = ready(planned.digest, lambda: _rules_of(rules, contract, planned.number))
+    except BrokenRules as broken:
+        # A CEL that was adopted since may take less than the one under which the contract was deployed.
+        written = _rules_of(rules, contract, planned.number)
+        frame.budget.spend(facts.requester, COST_PER_CHARACTER * source_characters(written))
+        return _undecided(contract, planned, broken) if data.partition("/")[2] in written.data else None
     if data.partition("/")[2] not in compiled.rules.data:
         return None
     frame.budget.spend(facts.requester, compiled.cost)
     # A member that was just started has to compile first: each block pays for that once for each contract.
     frame.budget.spend_once(facts.requester, planned.digest, compiled.compiling_cost)
     return compiled.decide(facts, contract, planned.number)
+
+
+def _undecided(contract: str, planned: Planned, broken: BrokenRules) -> Decision:
+    words = "the network's version of CEL does not take this contract, which refuses; its owner must upgrade it"
+    return Decision(Outcome.REFUSE, contract, planned.number, broken.line, UNDECIDED, words)
 
 
 def _rules_of(rules: View, contract: str, number: int) -> RuleSet:

@@ -6,6 +6,7 @@ import pytest
 
 from node.base.codec import encode
 from node.base.crypto import digest
+from node.base.ports import Writes
 from node.base.types import Digest, Height, MemberSet, OrgId, Parameters
 from node.ledger.contracts import rules
 from node.ledger.contracts.contract import BLOCK_STEPS_MAX, ORGANISATION_STEPS_MAX, Budget, Frame, Rejected
@@ -337,6 +338,23 @@ def test_what_comes_to_neither_true_nor_false_refuses(when: str, changes: dict[s
 
     assert decision is not None
     assert (decision.outcome, decision.code, decision.line) == (Outcome.REFUSE, "rule-undecided", 1)
+
+
+def test_a_contract_that_a_later_cel_does_not_take_refuses() -> None:
+    made = bench(RULE_SET)
+    # As if it had been deployed under a version that took this.
+    taken_once = replace(RULE_SET, lines=(*RULE_SET.lines, Line("1.5 > 1.0", Outcome.ALLOW, "")))
+    named = rules_digest(taken_once)
+    version = Version(OrgId("ada"), 1, taken_once, named, Height(1), 0, Digest(bytes(32)))
+    schedule = Schedule(1, (Planned(1, Height(1), named),))
+    stored = {f"schedule/{CONTRACT}": schedule, f"version/{CONTRACT}/00000001": version}
+    writes = tuple((f"rules/{key}".encode(), encode(value)) for key, value in stored.items())
+    made.state.apply(Writes(writes, ()))
+
+    decision = decide(made, "north")
+
+    assert decision is not None
+    assert (decision.outcome, decision.code, decision.line) == (Outcome.REFUSE, "rule-undecided", 3)
 
 
 def test_a_block_decides_no_more_than_its_budget() -> None:
