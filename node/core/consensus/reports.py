@@ -38,7 +38,7 @@ class Reports:
     @property
     def wake_at(self) -> int | None:
         """When `take_due` has something to give, in `mono_ms`."""
-        return min((waiting.due_ms for waiting in self._waiting.values()), default=None)
+        return min(waiting.due_ms for waiting in self._waiting.values()) if self._waiting else None
 
     def add(self, first: Statement, second: Statement, members: MemberSet, now: Instant) -> None:
         """Keep a proof until it is this member's turn."""

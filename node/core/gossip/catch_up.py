@@ -61,7 +61,7 @@ class CatchUp:
         """When `next_request` should be asked again though nothing arrived."""
         if self._asked is not None:
             return self._asked.until_ms
-        if self._answers or self._held:
+        if self._answers or self._held or self._behind_since_ms is None:
             return None
         ahead = [org for org, tip in self.tips.items() if tip.base <= self.height + 1 <= tip.height]
         return min((max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead), default=None)
@@ -150,6 +150,8 @@ class CatchUp:
     def next_request(self, now_ms: int) -> tuple[OrgId, BlocksRequest] | None:
         """Whom to ask for what now; None when there is nothing to ask, or enough is held or awaited."""
         if self._held or self._asked is not None or len(self._answers) >= ANSWERS_HELD_MAX:
+            return None
+        if self._behind_since_ms is None:
             return None
         peer = self._choose(now_ms)
         if peer is None:
