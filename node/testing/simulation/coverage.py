@@ -17,6 +17,8 @@ PROPOSER_REMOVED = "a removal of the proposer"
 ROTATION = "a rotation of a node key"
 ADMISSION = "an admission"
 HALT = "a halt at a height, ended"
+SNAPSHOT_LIAR = "a lie of a peer that serves snapshots, found out"
+SNAPSHOT_RESUMED = "a snapshot gone on with after a crash"
 SILENT_RETURN = "a vote of a member that had lost its vote log"
 TORN = "torn vote log"
 LOST = "lost unsynced write"
@@ -31,6 +33,8 @@ ALWAYS = (
     ROTATION,
     ADMISSION,
     HALT,
+    SNAPSHOT_LIAR,
+    SNAPSHOT_RESUMED,
     SILENT_RETURN,
     TORN,
     LOST,

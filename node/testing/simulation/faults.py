@@ -14,6 +14,7 @@ from node.testing.simulation.member import Crashes, Member
 from node.testing.simulation.network import CALM, Weather
 from node.testing.simulation.plan import Outcome, Plan
 from node.testing.simulation.simulation import Simulation
+from node.testing.simulation.snapshots import run_snapshots
 
 PROGRESS_TIMEOUTS = 3
 """Capped time-outs from healing to the next block: one in which the members come to one round, one for a proposer
@@ -27,6 +28,8 @@ SKEW_MS_MAX = 3_000
 SKEW_LARGE_MS = 3_600_000
 """How wrong the clock of at most f members is, liars counted, until it heals."""
 LIAR_ACT_MS = 400
+SNAPSHOTS_EVERY = 4
+"""One seed of so many has a member far behind besides, that takes a snapshot."""
 STORM_MS_MAX = 4_000
 """How long a kind of message is kept from members."""
 
@@ -45,6 +48,8 @@ def run_seed(plan: Plan) -> Outcome:
     simulation.run(plan.faulty_ms)
     heal(simulation)
     check_progress(simulation)
+    if plan.seed % SNAPSHOTS_EVERY == 0:
+        simulation.checkers.coverage.counts.update(run_snapshots(plan.seed).counts)
     return simulation.outcome()
 
 

@@ -54,6 +54,11 @@ async def soak(
             outcome.checks.append(checks.stopped_well(await asyncio.to_thread(cluster.stop)))
         finally:
             await asyncio.to_thread(cluster.stop)
+    for slope in outcome.slopes:
+        grown = f"{slope.first_mb:.1f} to {slope.last_mb:.1f} MB over {slope.blocks} blocks"
+        screen.say(
+            f"{slope.org}: {grown}{' after warm-up' if slope.warm else ''}, {slope.mb_per_1000_blocks:+.3f} per 1,000"
+        )
     screen.say("every daemon is stopped; checking every chain")
     outcome.checks += [checks.nothing_left(root), checks.logs_clean(cluster), await checks.chains_verify(cluster)]
     outcome.seconds = round(time.monotonic() - since, 1)

@@ -34,6 +34,7 @@ _REPLICA = "engine/replica.py"
 _CATCH_UP = "core/gossip/catch_up.py"
 _MOTIONS = "ledger/contracts/membership/motions.py"
 _ENTERING = "ledger/contracts/membership/entering.py"
+_SNAPSHOT = "ledger/snapshot.py"
 _EVIDENCE = "ledger/contracts/evidence.py"
 
 BUGS: tuple[Bug, ...] = (
@@ -316,6 +317,14 @@ BUGS: tuple[Bug, ...] = (
         _CATCH_UP,
         "if known is None or tip.height > known.height or (tip.height, tip.head) == (known.height, known.head):",
         "if True:",
+    ),
+    Bug("a liar is asked for the same snapshot again", "core/sync/machine.py", "self._liars.add(peer)", "pass"),
+    Bug("any chunk is a part of the snapshot", _SNAPSHOT, "if digest != part.digest:", "if False:"),
+    Bug(
+        "a snapshot's parts need not give its header's state",
+        _SNAPSHOT,
+        "if upper_nodes(head.parts)[0] != trusted.header.state_root:",
+        "if False:",
     ),
     # Membership and evidence
     Bug("one member decides", _MOTIONS, "if counted >= context.members.quorum:", "if counted >= 1:"),
