@@ -133,12 +133,8 @@ class Converter:
             raise TableError(f"1 to {COLUMNS_MAX} columns must come out, each of another name: {', '.join(twice)}")
         self._types = {name: step.type or types.get(self.kept[name]) for name, step in self._steps.items()}
         self._constant_types = {name: types.get(name) for name in self._constant}
-        self.touched = {
-            name: self.kept[name]
-            for name, step in self._steps.items()
-            if step != Conversion() or self._types[name] is not None
-        }
-        """Those of `kept` that are converted."""
+        self.touched = {name: self.kept[name] for name, step in self._steps.items() if step != Conversion()}
+        """Those of `kept` for which something is declared."""
 
     def convert(self, batch: Batch) -> Converted:
         """The batch after its conversions."""
