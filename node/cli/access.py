@@ -203,8 +203,8 @@ def _listed(found: dict[str, Any]) -> tuple[object, ...]:
     stands = found["stands"] or found["state"] != "granted"
     state = found["state"] if stands else f"granted, but does not stand: {found['why_not']}"
     by_rule = f" (line {found['rule_line']} of the rules)" if found["rule_line"] else ""
-    shown = (found["id"][:16], found["data"], found["requester"], found["purpose"], found["operation"])
-    return (*shown, (found["agreement"] or "")[:16], state, found["why"] + by_rule, found["fetches"])
+    shown = (found["id"][:8], found["data"], found["requester"], found["purpose"], found["operation"])
+    return (*shown, (found["agreement"] or "")[:8], state, found["why"] + by_rule, found["fetches"])
 
 
 def _commit(root: Path, file: Path, name: str) -> Digest:

@@ -10,10 +10,10 @@ import pytest
 from node.api import OperatorRefusal
 from node.app.vaults import registration, vault_of
 from node.base.codec import encode
-from node.base.types import Digest, OrgId
+from node.base.types import Digest, Height, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import open_source
-from node.ledger.contracts.access import Ask, Grant, Revoke, store
+from node.ledger.contracts.access import Ask, Fetch, Grant, Revoke, Seal, store
 from node.ledger.contracts.agreements import Operation, Sign, Terms
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.training import JobTerms, JobView, Used, job
@@ -97,3 +97,44 @@ async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Pa
         ended = seen(user, id_).current
         assert ended is not None
         assert ended.cohort == (M1,)
+
+
+async def test_what_a_modified_client_tries_is_refused_on_its_receipt(tmp_path: Path) -> None:
+    async with Cluster(2, network="memory") as cluster:
+        await publish(cluster, tmp_path)
+        request = await granted(cluster)
+        found = store.request(view(cluster["m2"].up.store.state, "access"), request)
+        assert found is not None
+        waiting = await say(cluster, "m2", "access", "request", Ask(DATA, "tests", Operation.DOWNLOAD, None, ""))
+        attempts = [
+            ("m2", "grant", Grant(waiting), "not-owner"),
+            ("m2", "revoke", Revoke(request, ""), "not-owner"),
+            ("m2", "seal", Seal(request, 1, waiting), "not-owner"),
+            ("m1", "fetch", Fetch(request, 1), "not-recipient"),
+            ("m2", "fetch", Fetch(waiting, 1), "not-granted"),
+            ("m2", "fetch", Fetch(request, 9), "unknown-version"),
+            ("m2", "fetch", Fetch(Digest(bytes(32)), 1), "unknown-basis"),
+            ("m2", "request", Ask("m1/nothing", "tests", Operation.TRAIN, None, ""), "unknown-data"),
+            ("m2", "request", Ask(DATA, "advertising", Operation.TRAIN, found.agreement, ""), "purpose-outside"),
+            ("m2", "request", Ask(DATA, "tests", Operation.COMPUTE, found.agreement, ""), "operation-outside"),
+        ]
+        tried = [cluster[org].submit("access", method, encode(call)) for org, method, call, _ in attempts]
+        receipts = [record.receipt for record in await asyncio.gather(*tried)]
+        revoke = await cluster["m1"].submit("access", "revoke", encode(Revoke(request, "over")))
+        late = await cluster["m2"].submit("access", "fetch", encode(Fetch(request, 1)))
+        again = await cluster["m1"].submit("access", "grant", encode(Grant(request)))
+
+        assert [receipt.code for receipt in receipts] == [code for *_, code in attempts]
+        assert all(receipt.reason and not receipt.accepted for receipt in receipts)
+        assert (revoke.receipt.code, late.receipt.code, again.receipt.code) == ("ok", "revoked", "wrong-state")
+        assert await replayed(cluster, request) == "replay"
+
+
+async def replayed(cluster: Cluster, request: Digest) -> str:
+    """Why the owner's old grant, its very bytes, is not taken again."""
+    member = cluster["m2"]
+    blocks = [member.up.store.chain.block(Height(height)) for height in range(1, member.height + 1)]
+    transactions = [transaction for found in blocks if found is not None for transaction in found.block.transactions]
+    (old, _) = [one for one in transactions if one.body.org == M1 and one.body.payload == encode(Grant(request))]
+    (refusal,) = await member.up.engine.submit((old,))
+    return "taken" if refusal is None else refusal.code
