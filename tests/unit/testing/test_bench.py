@@ -95,6 +95,7 @@ def test_the_parts_give_the_figures_that_were_promised():
         "memory": ("memory_growth",),
         "catchup": ("catch_up_over_load", "catch_up_over_load_single"),
         "training": ("round_over_training",),
+        "sharing": ("add_over_crypto", "fetch_over_stream", "resident_mb"),
         "sharing-rules": ("decisions_per_s",),
         "averaging": ("averaging_over_stream",),
     }
