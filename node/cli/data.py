@@ -155,11 +155,6 @@ def extract(
     """
     with _vault(context) as vault:
         chosen = _chosen(vault, name, version)
-        if chosen.received is not None and chosen.received.operation not in ("", "download"):
-            raise CommandError(
-                f"{name} was fetched for {chosen.received.operation}, not for download: request it with "
-                "--operation download to write it out"
-            )
         with _progress(chosen.plain_bytes, "extracting", json) as advance:
             written = vault.extract(chosen, to, advance)
     if json:

@@ -47,6 +47,8 @@ UNDER_WAY_MAX = 2 * WORKERS
 SECRET = "secret"
 CHUNKS = "chunks"
 RECEIVED = "received"
+DOWNLOAD = "download"
+"""The operation that lets a received version be written out."""
 
 Progress = Callable[[int], None]
 """Hears of plain bytes done, piece by piece."""
@@ -225,7 +227,15 @@ class Vault:
         return io.BufferedReader(reader, CHUNK_BYTES)
 
     def extract(self, version: Version, folder: Path, progress: Progress = lambda count: None) -> list[Path]:
-        """Write the version's files in the clear below `folder`; returns them. Raises `VersionDamaged`, `OSError`."""
+        """Write the version's files in the clear below `folder`; returns them. Raises `VersionDamaged`, `OSError`.
+
+        Raises `VaultError` for what was fetched for another operation than download.
+        """
+        if version.received is not None and version.received.operation not in ("", DOWNLOAD):
+            raise VaultError(
+                f"{version.data} was fetched for the operation {version.received.operation}: "
+                f"request it with --operation {DOWNLOAD} to write it out"
+            )
         opening = self._opening(version)
         written = []
         pieces = _Pieces(opening.pieces())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pyarrow import parquet
 
-from node.base.types import OrgId, PublicKey
+from node.base.types import Digest, OrgId, PublicKey
 from node.edge.storage import PRIVATE_MODE, FileSealer, write_atomically
 from node.edge.vault import AlreadyKept, NotKept, Source, SourceRefused, Vault, VaultError, VersionDamaged, open_source
 from node.edge.vault.chunks import CHUNK_BYTES
+from node.edge.vault.records import Received
 from node.edge.vault.sources import SourceFile
 
 KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -253,3 +255,36 @@ def test_a_file_is_read_in_place_also_from_its_end(tmp_path: Path) -> None:
     chunk_files(vault)[0].write_bytes(b"changed")
     with pytest.raises(VersionDamaged), vault.open(version) as file:
         file.read()
+
+
+@pytest.mark.parametrize(("operation", "may"), [("download", True), ("", True), ("train", False)])
+def test_what_was_received_is_written_out_only_where_that_was_for_download(
+    tmp_path: Path, operation: str, may: bool
+) -> None:
+    vault = make_vault(tmp_path)
+    own = vault.add(open_source(rows(tmp_path, 10)), "rows", **WORDS)
+    place = vault.received_place
+    shutil.copytree(vault.default_place, place)
+    received = Received(Digest(bytes(32)), Digest(bytes(32)), operation)
+    vault.received(OrgId("ada")).keep(dataclasses.replace(own, place=place, received=received))
+    (found,) = vault.all_received()
+    assert found.received == received
+    assert vault.verify(found) == []
+    if may:
+        assert vault.extract(found, tmp_path / "back")
+    else:
+        with pytest.raises(VaultError, match="fetched for the operation train"):
+            vault.extract(found, tmp_path / "back")
+    vault.remove(found)
+    assert vault.all_received() == []
+    assert vault.verify(own) == []
+
+
+def test_names_with_an_owner_mean_what_was_received(tmp_path: Path) -> None:
+    vault = make_vault(tmp_path)
+    assert vault.records_of("rows")[0] is vault.records
+    assert vault.records_of("ada/rows")[0] is vault.records
+    with pytest.raises(NotKept, match="keeps no data set 'rows'"):
+        vault.records_of("bob/rows")[0].version("rows")
+    with pytest.raises(NotKept, match="OWNER/NAME"):
+        vault.records_of("../x/rows")
