@@ -19,6 +19,8 @@ from node.ledger.genesis import genesis_writes
 from node.ledger.snapshot import SnapshotHead, all_writes, decode_head, verify_head
 from node.ledger.tree import state_root
 from node.testing.founding import Founding, MemoryChain
+from node.testing.power.journal import Journal, Rename, SyncFolder, Unlink
+from node.testing.power.recorder import RecordingFiles
 from node.testing.signing import verify_hash
 
 BLOCKS = 6
@@ -174,6 +176,23 @@ async def test_only_the_last_two_are_kept_and_one_cut_short_is_none(tmp_path: Pa
     assert files.head(Height(2)) is None
     assert files.chunk(Height(2), 0) is None
     await store.close()
+
+
+async def test_a_deleted_snapshot_has_lost_its_name_for_good_before_anything_of_it_goes(tmp_path: Path) -> None:
+    chain, path, root, journal = MemoryChain(Founding()), tmp_path / "ledger.sqlite", tmp_path / "snapshots", Journal()
+    files = SnapshotFiles(root, RecordingFiles(journal))
+    store = await grown(path, chain, 1)
+    for _ in range(3):
+        await extend(store, chain)
+        files.make(SqliteReader(path, frozen=True), never)
+    await store.close()
+
+    events = journal.events
+    renamed = events.index(Rename(str(root / "2"), str(root / "doomed")))
+    assert events[renamed + 1] == SyncFolder(str(root))
+    unlinked = [at for at, event in enumerate(events) if isinstance(event, Unlink) and "/doomed/" in event.path]
+    assert min(unlinked) > renamed + 1
+    assert not any(isinstance(event, Unlink) and f"{root}/2/" in event.path for event in events)
 
 
 @pytest.mark.parametrize("torn", range(0, 40, 3))
