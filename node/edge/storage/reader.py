@@ -17,7 +17,7 @@ from node.edge.storage.pages import node_of, place, unpacked
 from node.ledger.stored import StoredBlock
 
 SCHEMA = 3
-CACHE_KIB = 8_192
+CACHE_KIB = 4_096
 PAGES_KEPT_MAX = 1_024
 """Pages of the state tree: a block asks for up to four nodes of each, one after the other."""
 WAIT_S = 5.0
