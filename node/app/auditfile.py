@@ -27,21 +27,25 @@ def audit_text(audit: Audit) -> str:
 
 
 def audit_in(path: Path, shown: dict[str, Any]) -> Audit:
-    """The audit that the file's JSON holds, not verified. Raises `ProofFileError`."""
+    """The audit that the file's JSON holds, not verified: only then can it be read. Raises `ProofFileError`."""
     if shown.get("format") != FORMAT or not isinstance(shown.get("proof"), str):
         raise ProofFileError(f"{path} is not a file of the form {FORMAT!r}")
     try:
-        audit = decode(Audit, base64.b64decode(shown.pop("proof"), validate=True))
+        return decode(Audit, base64.b64decode(shown["proof"], validate=True))
     except ValueError as error:
         # Also for text that is not base64, or not even ASCII.
         raise ProofFileError(f"the proof in {path} is damaged: {error}") from error
-    if json.dumps(shown, sort_keys=True) != json.dumps(readable_audit(audit), sort_keys=True):
+
+
+def check_readable(path: Path, shown: dict[str, Any], audit: Audit) -> None:
+    """Hold the readable part of the file's JSON against its audit, which was verified. Raises `ProofFileError`."""
+    claimed = {name: value for name, value in shown.items() if name != "proof"}
+    if json.dumps(claimed, sort_keys=True) != json.dumps(readable_audit(audit), sort_keys=True):
         raise ProofFileError(f"the readable part of {path} is not what the audit itself says: do not trust this file")
-    return audit
 
 
 def readable_audit(audit: Audit) -> dict[str, Any]:
-    """What the audit claims, for people and programs."""
+    """What an audit says that was verified, or gathered here; in another one anything may stand."""
     header = audit.head.header
     found = rows(audit)
     return {

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from node.app.auditfile import FORMAT as AUDIT_FORMAT
-from node.app.auditfile import audit_in, readable_audit
+from node.app.auditfile import audit_in, check_readable, readable_audit
 from node.app.prooffile import key_bytes, proof_in, proof_text, read_shown, readable
 from node.app.settings import Folder
 from node.cli.audit import show_audit
@@ -71,7 +71,10 @@ def verify(
     """
     read = read_shown(proof)
     if read.get("format") == AUDIT_FORMAT:
-        _verify_audit(audit_in(proof, read), genesis, as_json=json)
+        found_audit = audit_in(proof, read)
+        verify_audit(read_genesis(genesis), found_audit)
+        check_readable(proof, read, found_audit)
+        _show_verified(found_audit, as_json=json)
         return
     found = proof_in(proof, read)
     verify_proof(read_genesis(genesis), found)
@@ -91,8 +94,7 @@ def verify(
     print_table("", ["", ""], [("time", moment), *rows])
 
 
-def _verify_audit(found: Audit, genesis: Path, *, as_json: bool) -> None:
-    verify_audit(read_genesis(genesis), found)
+def _show_verified(found: Audit, *, as_json: bool) -> None:
     shown = readable_audit(found)
     if as_json:
         print_json({"holds": True, **shown})

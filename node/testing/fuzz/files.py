@@ -5,7 +5,10 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+from node.app.auditfile import readable_audit
+from node.app.auditing import gather
 from node.app.prooffile import ProofFileError, proof_text, read_proof
+from node.base.codec import DecodeError, decode, encode
 from node.base.crypto import Ed25519Signer, digest
 from node.base.types import (
     CardBody,
@@ -21,10 +24,15 @@ from node.base.types import (
 from node.edge.storage import FileError, FileVoteLog, StoreError, draft_genesis, read_card, read_genesis, write_card
 from node.edge.storage.genesis import write_genesis_draft
 from node.edge.storage.identity import make_tls_secret, sign_card
-from node.ledger.errors import InvalidGenesis
-from node.ledger.genesis import verify_genesis
+from node.edge.storage.reader import SqliteReader
+from node.edge.storage.sqlite import SqliteStore
+from node.ledger.audit import Audit, Subject, verify_audit
+from node.ledger.contracts.sharing import Authorize, Register
+from node.ledger.errors import InvalidGenesis, Untrusted
+from node.ledger.genesis import genesis_writes, verify_genesis
 from node.ledger.offline import prove_state
 from node.testing.founding import Founding, MemoryChain
+from node.testing.signing import verify_hash
 from node.testing.simulation import Disk
 
 Built = tuple[list[bytes], Callable[[bytes], bool]]
@@ -139,9 +147,41 @@ def proof(folder: Path) -> Built:
     return [text.encode()], feed
 
 
+def audit(folder: Path) -> Built:
+    """An audit that somebody sent, as its bytes: the file around them is compared with what they say."""
+    chain = MemoryChain(Founding())
+    for number, (org, method, payload) in enumerate(
+        (("ada", "register", Register("x", Digest(bytes(32)))), ("ada", "authorize", Authorize("ada/x", OrgId("bob"))))
+    ):
+        chain.extend(chain.founding.transaction(org, number, "sharing", method, payload))
+    asyncio.run(_stored(folder / "ledger.sqlite", chain))
+    reader = SqliteReader(folder / "ledger.sqlite", frozen=True)
+    gathered = gather(reader, Subject("ada/x", ""))
+    reader.close()
+
+    def feed(data: bytes) -> bool:
+        try:
+            found = decode(Audit, data)
+            verify_audit(chain.founding.genesis, found, verify_hash)
+        except (DecodeError, Untrusted):
+            return False
+        readable_audit(found)
+        return True
+
+    return [encode(gathered)], feed
+
+
+async def _stored(path: Path, chain: MemoryChain) -> None:
+    founding = chain.founding
+    async with await SqliteStore.open(path, founding.chain, genesis_writes(founding.genesis)) as store:
+        for certified, executed in zip(chain.certified, chain.executed, strict=True):
+            await store.commit(certified, executed.receipts, executed.writes, durable=False)
+
+
 BUILDERS: dict[str, Callable[[Path], Built]] = {
     "card": card,
     "genesis": genesis,
     "vote-log": vote_log,
     "proof": proof,
+    "audit": audit,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node.app.auditfile import audit_in, audit_text, readable_audit
+from node.app.auditfile import audit_in, audit_text, check_readable, readable_audit
 from node.app.auditing import gather
 from node.app.prooffile import ProofFileError, read_shown
 from node.base.codec import decode, encode
@@ -296,9 +296,10 @@ def test_the_file_is_read_again_and_its_readable_part_is_held_against_its_bytes(
     path = tmp_path / "audit.json"
     path.write_text(audit_text(audit))
     assert audit_in(path, read_shown(path)) == audit
+    check_readable(path, read_shown(path), audit)
     path.write_text(audit_text(audit).replace("for our paper", "for our purse"))
     with pytest.raises(ProofFileError, match="do not trust this file"):
-        audit_in(path, read_shown(path))
+        check_readable(path, read_shown(path), audit_in(path, read_shown(path)))
     path.write_text(audit_text(audit)[:-300])
     with pytest.raises(ProofFileError, match="cut short"):
         read_shown(path)
