@@ -14,6 +14,7 @@ from node.base.types.envelopes import (
     DIGESTS_MAX,
     Binding,
     Envelope,
+    EnvelopeRefused,
     VersionKey,
     envelope_digest,
     read_envelope,
@@ -80,7 +81,7 @@ class Sealing:
         if sealed is None:
             return None
         raw = await asyncio.to_thread(self._envelopes.get, basis_id, number)
-        if raw is not None and envelope_digest(read_envelope(raw)) == sealed.envelope:
+        if raw is not None and _is_envelope(raw, sealed.envelope):
             return raw
         if (basis_id, number) not in self._told:
             self._told[basis_id, number] = self._clock.now().mono_ms + VALID_MS
@@ -113,6 +114,14 @@ class Sealing:
         envelope = seal_version_key(key, content, binding)
         self._envelopes.keep(found.id, number, encode(envelope))
         return envelope
+
+
+def _is_envelope(raw: bytes, digest: Digest) -> bool:
+    """Whether the file is the one that the ledger has the digest of; a damaged one is not."""
+    try:
+        return envelope_digest(read_envelope(raw)) == digest
+    except EnvelopeRefused:
+        return False
 
 
 def binding_of(chain: Digest, found: Basis, number: int) -> Binding:
