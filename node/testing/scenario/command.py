@@ -76,7 +76,7 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
     scenario = read_scenario(scenarios, options.scenario)
     members = member_names(scenario, options.members)
     rounds = options.rounds or scenario.rounds
-    root = _root(options, clusters)
+    root = root_of(options.dir, clusters, options.scenario)
     console = Console()
     if not console.is_terminal:
         # A file or a pipe has no width; the usual 80 would cut the tables.
@@ -94,7 +94,7 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
             job = await propose_and_approve(cluster, job_file, shares, rounds, screen)
             approved = True
             if options.keep:
-                _say_how_to_talk(console, cluster)
+                say_how_to_talk(console, cluster)
             await watch(cluster, job, rounds, screen)
             ended = await settle(cluster, job)
         figures = await asyncio.to_thread(measure, scenario, shares, rounds, ended.model, screen.say)
@@ -107,16 +107,17 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
             cluster.stop()
 
 
-def _root(options: argparse.Namespace, clusters: Path) -> Path:
-    root = options.dir or clusters / f"{options.scenario}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    root = Path(root).resolve()
+def root_of(dir: Path | None, clusters: Path, name: str) -> Path:
+    """The folder for the members' folders: `dir`, or a new one in `clusters`. Raises `ClusterError`."""
+    root = (dir or clusters / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}").resolve()
     if root.exists() and any(root.iterdir()):
         raise ClusterError(f"{root} is not empty; name another folder with --dir")
     root.mkdir(parents=True, exist_ok=True)
     return root
 
 
-def _say_how_to_talk(console: Console, cluster: ProcessCluster) -> None:
+def say_how_to_talk(console: Console, cluster: ProcessCluster) -> None:
+    """What to type to the members of a network that goes on."""
     lepton = Path(sys.executable).with_name("lepton")
     console.print("Talk to each member, also when this script has ended:")
     for org in cluster.orgs:

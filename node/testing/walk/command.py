@@ -1,0 +1,89 @@
+"""`scripts/walk`: options, founding the network, and stopping what was started, whatever happens."""
+
+import argparse
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from node.api import OperatorError
+from node.app.settings import SettingsError
+from node.edge.storage import FileError
+from node.testing.processes import ClusterError, ProcessCluster
+from node.testing.scenario.command import INTERRUPTED, root_of, say_how_to_talk
+from node.testing.scenario.plan import deal_rows, member_names, read_scenario, write_job
+from node.testing.walk.shell import Shell, WalkFailed
+from node.testing.walk.story import Story
+
+KNOWN_ERRORS = (
+    ClusterError, FileError, OperatorError, SettingsError, WalkFailed, OSError, subprocess.TimeoutExpired
+)  # fmt: skip
+SCENARIO = "heart"
+WIDTH = 120
+
+
+def main(scenarios: Path, clusters: Path, description: str) -> None:
+    """Parse the options and walk; exit code 0 only when everything was as it must be."""
+    options = _options(description)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        _walk(options, scenarios, clusters)
+    except KeyboardInterrupt:
+        print("walk: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except KNOWN_ERRORS as error:
+        sys.exit(f"walk: {error}")
+
+
+def _options(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/walk", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the network running and say how to talk to it")
+    parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every command and what it printed")
+    return parser.parse_args()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _walk(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
+    started = time.monotonic()
+    root = root_of(options.dir, clusters, "walk")
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    shell = Shell(root, console)
+    scenario = read_scenario(scenarios, SCENARIO)
+    members = member_names(scenario, None)
+    cluster = ProcessCluster(root, [org for org, _ in members])
+    told = False
+    try:
+        shell.say(f"founding a network of {len(members)} hospitals in {root}; every command is typed there")
+        scenario, job_file = write_job(scenario, root, seed=0)
+        deal_rows(scenario, members, root, seed=0)
+        cluster.found(scenario.name)
+        asyncio.run(cluster.start())
+        Story(shell, root, job_file).tell()
+        told = True
+        console.print(
+            f"\nall {len(shell.typed)} commands did as they must, in {time.monotonic() - started:.0f} s",
+            highlight=False,
+        )
+    finally:
+        if options.json is not None:
+            content = {"held": told, "commands": [asdict(typed) for typed in shell.typed]}
+            options.json.write_text(json.dumps(content, indent=2) + "\n")
+        if options.keep and told:
+            say_how_to_talk(console, cluster)
+            cluster.release()
+        else:
+            cluster.stop()
