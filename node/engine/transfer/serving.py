@@ -139,7 +139,9 @@ class Server:
     async def _chunks(self, asker: OrgId, asked: ChunksRequest) -> AsyncGenerator[bytes, None]:
         kept = await self._kept(asker, asked.claim)
         if not 0 <= asked.start < asked.stop <= min(len(kept.digests), asked.start + RUN_CHUNKS_MAX):
-            raise BulkRefused(f"{RUN_CHUNKS_MAX} of {len(kept.digests)} chunks are given at a time")
+            raise BulkRefused(
+                f"the version has {len(kept.digests)} chunks, of which {RUN_CHUNKS_MAX} at most are given at a time"
+            )
         for index in range(asked.start, asked.stop):
             self._allowed(asker, asked.claim)
             try:

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 
 COMMAND_S_MAX = 180.0
-_TRANSACTION = re.compile(r"transaction ([0-9a-f]{64})")
+_ACCEPTED = re.compile(r"accepted at height (\d+): transaction ([0-9a-f]{64})")
 
 
 class WalkFailed(Exception):
@@ -31,12 +31,20 @@ class Typed:
     seconds: float
 
     @property
+    def height(self) -> int:
+        """Of the block that it printed. Raises `WalkFailed`."""
+        return int(self._accepted(1))
+
+    @property
     def transaction(self) -> str:
         """The id that it printed. Raises `WalkFailed`."""
-        found = _TRANSACTION.search(self.output)
+        return self._accepted(2)
+
+    def _accepted(self, group: int) -> str:
+        found = _ACCEPTED.search(self.output)
         if found is None:
             raise WalkFailed(f"`{self.command}` names no transaction")
-        return found.group(1)
+        return found.group(group)
 
 
 class Shell:

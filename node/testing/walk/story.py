@@ -3,8 +3,10 @@
 import datetime
 import filecmp
 import json
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 from node.testing.walk.shell import Shell, Typed, WalkFailed
 
@@ -26,7 +28,7 @@ then = "refuse"
 words = "Nobody gets a copy to read: ask for train."
 
 [[rule]]
-when = 'agreement.in_force && agreement.title == "Heart study" && purpose in agreement.purposes'
+when = 'agreement.present && agreement.title == "Heart study" && purpose in agreement.purposes'
 then = "allow"
 words = "A party of the Heart study."
 
@@ -89,6 +91,7 @@ class Story:
         shell = self._shell
         shell.title("1. Say what the columns mean, and add the data: encrypted at home, described on the ledger")
         shell.run(OWNER, "schema", "new", f"{OWNER}/data/train.csv", "--out", "heart.toml", "--name", "heart")
+        self._edit_schema()
         shell.run(OWNER, "schema", "register", "heart.toml", "--yes")
         shell.run(OWNER, *self._added(OWNER), "--schema", f"{OWNER}/heart", "--yes")
         for org in (PARTNER, CARER):
@@ -96,6 +99,15 @@ class Story:
         shell.run(STRANGER, "data", "list", prints=[f"{OWNER}/patients", f"{CARER}/patients"])
         rows = (self._root / OWNER / "data" / "train.csv").read_bytes()
         shell.must("no row of the file is in the vault in the clear", not self._is_in_vault(OWNER, rows[200:260]))
+
+    def _edit_schema(self) -> None:
+        """What the owner's person does to the draft, which leaves out what few rows have."""
+        path = self._root / "heart.toml"
+        drafted, edited = '["lv hypertrophy", "normal"]', '["lv hypertrophy", "normal", "st-t abnormality"]'
+        text = path.read_text()
+        self._shell.must("the draft leaves out a category that only two patients have", drafted in text)
+        path.write_text(text.replace(drafted, edited))
+        self._shell.say(f"\nsomebody edits heart.toml, as the category is no secret: categories = {edited}")
 
     def _added(self, org: str) -> tuple[str, ...]:
         words = ("--label", "Patients with chest pain", "--purpose", "heart research")
@@ -133,9 +145,7 @@ class Story:
         self._granted = granted.transaction
         shell.run(STRANGER, *asked, prints=["the request is refused", "Only parties of the Heart study"])
         outside = ("--purpose", "marketing", "--operation", "train", "--agreement", self._agreement[:16], "--yes")
-        shell.run(
-            PARTNER, "data", "request", f"{OWNER}/patients", *outside, refused=True, prints=["purpose-outside"]
-        )
+        shell.run(PARTNER, "data", "request", f"{OWNER}/patients", *outside, refused=True, prints=["purpose-outside"])
         wanted = ("--purpose", "heart research", "--operation", "download", "--words", "for our registry", "--yes")
         waiting = shell.run(CARER, "data", "request", f"{PARTNER}/patients", *wanted, prints=["the request is waiting"])
         request = self._at(waiting, PARTNER)
@@ -154,9 +164,7 @@ class Story:
         shell.run(CARER, "data", "fetch", f"{PARTNER}/patients", "--yes", prints=["is in your vault"])
         shell.run(CARER, "data", "extract", f"{PARTNER}/patients", "--to", "registry")
         written = [path for path in (self._root / "registry").rglob("*") if path.is_file()]
-        same = len(written) == 1 and filecmp.cmp(
-            written[0], self._root / PARTNER / "data" / "train.csv", shallow=False
-        )
+        same = len(written) == 1 and filecmp.cmp(written[0], self._root / PARTNER / "data" / "train.csv", shallow=False)
         shell.must("what the carer wrote out is, byte for byte, what the partner added", same)
         shell.run(STRANGER, "data", "fetch", f"{OWNER}/patients", "--yes", refused=True, prints=["nothing lets"])
 
@@ -206,16 +214,15 @@ class Story:
 
     def _at(self, typed: Typed, org: str) -> str:
         """The transaction's id, once this member has its block too. Raises `WalkFailed`."""
-        height = max(self._shell.read(known, "status")["height"] for known in (OWNER, PARTNER, STRANGER, CARER))
         until = time.monotonic() + TRAINING_S_MAX
-        while self._shell.read(org, "status")["height"] < height:
+        while self._shell.read(org, "status")["height"] < typed.height:
             if time.monotonic() > until:
-                raise WalkFailed(f"{org} does not come to height {height}")
+                raise WalkFailed(f"{org} does not come to height {typed.height}")
             time.sleep(POLL_S)
         return typed.transaction
 
-    def _shown(self) -> dict[str, object]:
-        found: dict[str, object] = self._shell.read(STRANGER, "job", "show", self._job)
+    def _shown(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._shell.read(STRANGER, "job", "show", self._job)
         return found
 
     def _until_round(self, number: int) -> None:
@@ -228,8 +235,6 @@ class Story:
 
 def _bent(text: str) -> str:
     """The same with one digit of the longest hexadecimal word changed."""
-    import re
-
     longest = max(re.finditer(r"[0-9a-f]{64,}", text), key=lambda found: len(found.group()))
     at = (longest.start() + longest.end()) // 2
     return text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
