@@ -237,7 +237,8 @@ def _frame_at(content: bytes, at: int) -> bytes | None:
         return None
     mark, length, checksum = _FRAME.unpack_from(content, at)
     start = at + _FRAME.size
-    if mark != _MARK or start + length > len(content):
+    # A torn frame may be its mark and zeros, which are the checksum of nothing: none is written empty.
+    if mark != _MARK or length == 0 or start + length > len(content):
         return None
     batch = content[start : start + length]
     return batch if zlib.crc32(batch) == checksum else None

@@ -135,6 +135,16 @@ async def test_a_torn_tail_is_dropped_at_every_length(tmp_path: Path) -> None:
         assert size_of(path) == sizes[0]
 
 
+async def test_a_tail_that_is_zeros_from_any_byte_on_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    sizes = await written(path, [[b"one", b"two"], [b"three"]])
+    whole = path.read_bytes()
+    for at in range(sizes[0], sizes[1]):
+        path.write_bytes(whole[:at] + bytes(sizes[1] - at))
+        assert await read(path) == [b"one", b"two"]
+        assert size_of(path) == sizes[0]
+
+
 async def test_a_tail_with_any_wrong_byte_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "votes"
     sizes = await written(path, [[b"one", b"two"], [b"three"]])
