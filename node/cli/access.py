@@ -189,9 +189,8 @@ def _id_of(found: dict[str, Any]) -> Digest:
 
 def _tell(found: dict[str, Any]) -> None:
     """What became of a request in its own block."""
-    line = f", by line {found['rule_line']} of the owner's rules" if found["rule_line"] else ""
     words = f": {found['why']}" if found["why"] else ""
-    console.print(f"the request is {found['state']}{line}{words}", markup=False)
+    console.print(f"the request is {found['state']}{words}", markup=False, soft_wrap=True)
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[str, object]]:
