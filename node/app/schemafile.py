@@ -88,6 +88,11 @@ def draft_text(source: str, columns: "Sequence[DraftColumn]", name: str) -> str:
     return head + "".join(f"\n{_draft_column(column)}" for column in columns)
 
 
+def rare_categories(column: "DraftColumn") -> tuple[str, ...]:
+    """What a draft names in a comment only."""
+    return tuple(category for category in column.categories if column.rows_of(category) < RARE_ROWS)
+
+
 def _column(column: FileColumn) -> SchemaColumn:
     return SchemaColumn(
         name=column.name,
@@ -121,8 +126,8 @@ def _draft_column(column: "DraftColumn") -> str:
     if column.least is not None and not column.categories:
         lines += [f"# seen here: {column.least} to {column.most}", "# least = 0", "# most = 0"]
     if column.categories:
-        common = [category for category in column.categories if column.rows_of(category) >= RARE_ROWS]
-        rare = [category for category in column.categories if column.rows_of(category) < RARE_ROWS]
+        rare = rare_categories(column)
+        common = [category for category in column.categories if category not in rare]
         lines.append(f"categories = [{', '.join(map(_quoted, common))}]")
         if rare:
             lines.append(

@@ -29,7 +29,7 @@ def new(
 
     Example: lepton schema new rows.csv --out heart.toml --name heart
     """
-    from node.app.schemafile import draft_text
+    from node.app.schemafile import RARE_ROWS, draft_text, rare_categories
     from node.cli.table import progress, table_errors
     from node.edge.tables import draft_columns, file_source, open_rows
 
@@ -40,9 +40,27 @@ def new(
     out.write_text(draft_text(table.name, columns, name or table.stem.lower()))
     print_table(
         f"{out}, a draft",
-        ["column", "type", "missing", "categories"],
-        [(column.name, column.type, column.missing or "", len(column.categories) or "") for column in columns],
+        ["column", "type", "missing", "categories", "in a comment"],
+        [
+            (
+                column.name,
+                column.type,
+                column.missing or "",
+                len(column.categories) - len(rare_categories(column)) or "",
+                len(rare_categories(column)) or "",
+            )
+            for column in columns
+        ],
     )
+    left_out = [column.name for column in columns if rare_categories(column)]
+    if left_out:
+        console.print(
+            f"Left out, for they may tell of single persons: the categories in fewer than {RARE_ROWS} rows of "
+            f"{', '.join(left_out)}. They stand as a comment in {out}: add those that are no secret. A column "
+            "that names categories takes no other, so the rows that hold one left out would not fit.",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"Edit {out}: units, meanings, ranges. Then: lepton schema register {out}", soft_wrap=True)
 
 

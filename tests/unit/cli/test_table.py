@@ -60,3 +60,15 @@ def test_a_preview_writes_nothing_and_a_conversion_is_whole_or_not_at_all(folder
     assert (folder / "out.csv").read_text().splitlines()[:2] == ["age,chol", "40,193"]
     again = run("data", "convert", "rows.csv", "--with", "mmol.toml", "--out", "out.csv")
     assert "not overwritten" in str(again.exception)
+
+
+def test_a_draft_names_the_columns_whose_rare_categories_it_leaves_out(folder: Path) -> None:
+    (folder / "sex.csv").write_text("sex,age\n" + "f,50\n" * 9 + "m,51\n" * 9 + "x,52\n" * 2)
+    shown = run("schema", "new", "sex.csv", "--out", "sex.toml")
+    assert "the categories in fewer than 5 rows of sex. They stand as a comment in sex.toml" in shown.stdout
+    row = next(line for line in shown.stdout.splitlines() if "│ sex" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["sex", "text", "", "2", "1"]
+    unedited = run("data", "check", "sex.csv", "--schema", "sex.toml")
+    assert isinstance(unedited.exception, CommandError)
+    (folder / "sex.toml").write_text((folder / "sex.toml").read_text().replace('["f", "m"]', '["f", "m", "x"]'))
+    assert run("data", "check", "sex.csv", "--schema", "sex.toml").exit_code == 0
