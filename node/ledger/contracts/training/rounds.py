@@ -75,7 +75,8 @@ def open_round(context: Context, id_: Digest, terms: JobTerms, job: Job, exponen
     gone = {*job.absent, *(left.org for left in job.left_out)}
     cohort = tuple(org for org in terms.participants if org not in gone)
     if len(cohort) < terms.minimum:
-        reason = f"{len(cohort)} members are left and the job asks for {terms.minimum}"
+        left = "1 member is" if len(cohort) == 1 else f"{len(cohort)} members are"
+        reason = f"{left} left and the job asks for {terms.minimum}"
         context.store(job_key(id_), replace(job, state=JobState.FAILED, reason=reason))
         emit(context, "failed", id_, job.training_round, reason)
         return

@@ -166,4 +166,4 @@ def test_with_too_few_left_the_job_fails_and_says_so():
     world.bench.call(CID, "revoke", Revoke(world.basis, ""), contract=ACCESS)
     world.close_round()
     assert world.job.state is JobState.FAILED
-    assert "1 members are left" in world.job.reason
+    assert "1 member is left and the job asks for 2" in world.job.reason
