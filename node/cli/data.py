@@ -12,7 +12,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from node.base.codec import encode
 from node.base.types import is_data_name
-from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase, submit
+from node.cli.common import (
+    CommandError,
+    Json,
+    Yes,
+    ask,
+    consent,
+    console,
+    print_json,
+    print_table,
+    prompt_passphrase,
+    submit,
+)
 from node.cli.table import require_fit
 from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
 
@@ -46,7 +57,7 @@ def add(
     replicas: Annotated[
         int, typer.Option(min=0, max=16, help="How many other members are asked to keep an encrypted copy.")
     ] = 0,
-    yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Encrypt data into the vault and put its fingerprint and description on the ledger. The file stays where it is.
@@ -63,10 +74,7 @@ def add(
     with _vault(context) as vault:
         source = _source(path)
         fitted = None if schema is None else require_fit(context, path, schema, quiet=json)
-        if not yes and not json:
-            _show_public(name, label, purpose, source, fitted)
-            if not typer.confirm("Publish this description for all members, for ever?"):
-                raise CommandError("nothing was added or published")
+        consent(_shown_to_all(name, label, purpose, source, fitted), yes=yes, json=json)
         with _progress(source.plain_bytes, "encrypting", json) as advance:
             version = _add(vault, source, name, label, purpose, place, advance)
         payload = _registration(version, fitted)
@@ -288,9 +296,11 @@ def _public(version: "Version") -> dict[str, Any]:
     }
 
 
-def _show_public(name: str, label: str, purpose: str, source: "Source", schema: str | None) -> None:
+def _shown_to_all(
+    name: str, label: str, purpose: str, source: "Source", schema: str | None
+) -> list[tuple[str, object]]:
     columns = ", ".join(f"{column.name} ({column.type})" for column in source.columns)
-    rows = [
+    return [
         ("name", name),
         ("kind", source.kind),
         ("label", label),
@@ -299,7 +309,6 @@ def _show_public(name: str, label: str, purpose: str, source: "Source", schema: 
         ("columns", columns),
         ("schema", schema),
     ]
-    print_table("what every member will see, for ever", ["", ""], rows)
 
 
 @contextmanager

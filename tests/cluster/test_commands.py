@@ -145,6 +145,8 @@ def test_status_and_what_belongs_to_the_owner_alone(pair):
 def test_data_is_authorised_shared_and_refused_in_words(pair):
     data = pair.folder("east") / "data" / "rows.csv"
     added = ("data", "add", data, "--name", "rows", "--label", "Rows", "--purpose", "tests", "--yes")
+    assert "nothing was published: say --yes" in pair.raised("east", *added[:-1])
+    assert pair.json("east", "data", "list") == []
     pair.lepton("east", *added)
     assert "same data" in pair.raised("east", *added)
     early = pair.refused("east", "data", "share", "rows", data, "--to", "west", "--yes")
