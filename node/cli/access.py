@@ -26,6 +26,8 @@ from node.ledger.contracts.access import Ask, Cancel, Grant, Refuse, Revoke
 from node.ledger.contracts.sharing import Authorize, ShareData, Unauthorize
 
 NO_RECALL = "Nothing is served on it from now on, at replicas neither. It is no recall: what was received before stays."
+PURPOSE_SHOWN = 24
+"""Characters of it in the table, which then fits in 120 columns; `--json` has them all."""
 
 Name = Annotated[str, typer.Argument(help="The data set's name, without the owner.")]
 Recipient = Annotated[str, typer.Option("--to", help="The other organisation.")]
@@ -87,11 +89,7 @@ def requests(
     if json:
         print_json(found)
         return
-    print_table(
-        "requests",
-        ["id", "data", "requester", "purpose", "operation", "agreement", "state", "why", "fetched"],
-        [_listed(one) for one in found],
-    )
+    show_requests(found)
 
 
 def grant(context: typer.Context, request: RequestId, yes: Yes = False, json: Json = False) -> None:
@@ -198,12 +196,33 @@ def _rows(found: dict[str, Any]) -> list[tuple[str, object]]:
     return [(name, found[name]) for name in names]
 
 
+def show_requests(found: list[dict[str, Any]]) -> None:
+    """One line for each, and below the table the words of those that were decided or stand no more."""
+    columns = ["id", "data", "requester", "operation", "purpose", "agreement", "state", "fetched"]
+    print_table("requests", columns, [_listed(one) for one in found])
+    for one in found:
+        if why := _why(one):
+            console.print(f"{one['id'][:8]} is {why}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _listed(found: dict[str, Any]) -> tuple[object, ...]:
-    stands = found["stands"] or found["state"] != "granted"
-    state = found["state"] if stands else f"granted, but does not stand: {found['why_not']}"
-    by_rule = f" (line {found['rule_line']} of the rules)" if found["rule_line"] else ""
-    shown = (found["id"][:8], found["data"], found["requester"], found["purpose"], found["operation"])
-    return (*shown, (found["agreement"] or "")[:8], state, found["why"] + by_rule, found["fetches"])
+    purpose = found["purpose"]
+    if len(purpose) > PURPOSE_SHOWN:
+        purpose = purpose[: PURPOSE_SHOWN - 1] + "…"
+    state = "lapsed" if _has_lapsed(found) else found["state"]
+    shown = (found["id"][:8], found["data"], found["requester"], found["operation"], purpose)
+    return (*shown, (found["agreement"] or "")[:8], state, found["fetches"])
+
+
+def _why(found: dict[str, Any]) -> str:
+    if _has_lapsed(found):
+        return f"granted, but does not stand: {found['why_not']}"
+    return f"{found['state']}: {found['why']}" if found["why"] else ""
+
+
+def _has_lapsed(found: dict[str, Any]) -> bool:
+    """Whether it was granted and stands no more, though nobody took it back."""
+    return found["state"] == "granted" and not found["stands"]
 
 
 def _commit(root: Path, file: Path, name: str) -> Digest:
