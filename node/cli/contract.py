@@ -80,8 +80,11 @@ def variables(json: Json = False) -> None:
         print_json(kinds)
         return
     print_table("what conditions can read", ["variable", "kind"], [*kinds.items(), ("dates.<name>", "number")])
+    console.print("Moments are numbers: milliseconds since 1970, as now_ms.")
     console.print(
-        "Moments are numbers: milliseconds since 1970, as now_ms. agreement.* is there when agreement.present."
+        "For a request without an agreement only agreement.present can be read. A condition that reads another of "
+        "agreement.* then is undecided, which refuses by that line: begin it with agreement.present &&",
+        soft_wrap=True,
     )
 
 

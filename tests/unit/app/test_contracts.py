@@ -56,6 +56,19 @@ def test_a_template_decides_its_own_cases_as_it_says(template: str, tmp_path: Pa
     assert decided == set(range(len(file.rules.lines) + 1))
 
 
+def test_who_names_no_agreement_is_told_so_by_the_default_where_no_line_of_its_own_does(tmp_path: Path) -> None:
+    head, _, rest = template_text("by-agreement").partition("[[rule]]\n")
+    without_first = head + "[[rule]]\n" + rest.partition("[[rule]]\n")[2]
+    asked = '[[case]]\nname = "none named"\nrequester = "north"\nexpect = "refuse"\n'
+    file = read_rules(written(tmp_path, without_first.partition("[[case]]")[0] + asked))
+
+    compiled, _ = check_rules(file)
+
+    assert compiled is not None
+    (result,) = run_cases(file, compiled)
+    assert (result.decision.line, result.decision.code) == (0, "refused-by-rule")
+
+
 def test_the_first_template_is_the_descriptions_example(tmp_path: Path) -> None:
     file = read_rules(written(tmp_path, template_text("by-requester")))
 

@@ -72,4 +72,6 @@ def test_what_cannot_be_begun_or_read(file: Path, tmp_path: Path) -> None:
 
 def test_the_lists(file: Path) -> None:
     assert "by-agreement" in run("new").output
-    assert "agreement.parties" in run("variables").output
+    variables = run("variables").output
+    assert "agreement.parties" in variables
+    assert "is undecided, which refuses by that line: begin it with agreement.present &&" in variables
