@@ -79,7 +79,7 @@ def show_audit(shown: dict[str, Any]) -> None:
     console.print(f"up to block {head['height']} of {_time(head['time_ms'])}, chain {shown['chain'][:16]}")
     for claim in shown["whole"]:
         words = "all are here" if claim["whole"] else f"{claim['shown']} are here: the audit is NOT whole"
-        console.print(f"{claim['what']} that the ledger counts: {claim['counted']}; {words}")
+        console.print(f"{claim['what']}: the ledger counts {claim['counted']}, {words}")
     for sentence in shown["not_proven"]:
         console.print(f"not proven: {sentence}", soft_wrap=True)
 

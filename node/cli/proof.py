@@ -74,7 +74,7 @@ def verify(
         found_audit = audit_in(proof, read)
         verify_audit(read_genesis(genesis), found_audit)
         check_readable(proof, read, found_audit)
-        _show_verified(found_audit, as_json=json)
+        show_verified(found_audit, as_json=json)
         return
     found = proof_in(proof, read)
     verify_proof(read_genesis(genesis), found)
@@ -94,7 +94,8 @@ def verify(
     print_table("", ["", ""], [("time", moment), *rows])
 
 
-def _show_verified(found: Audit, *, as_json: bool) -> None:
+def show_verified(found: Audit, *, as_json: bool) -> None:
+    """An audit that holds; one that holds may still leave out what the ledger counts, and then says so last."""
     shown = readable_audit(found)
     if as_json:
         print_json({"holds": True, **shown})
@@ -102,6 +103,13 @@ def _show_verified(found: Audit, *, as_json: bool) -> None:
     show_audit(shown)
     count = len(shown["transactions"])
     console.print(f"The audit holds: {count} transactions in {len(found.blocks)} blocks are final, just as shown.")
+    missing = ", ".join(claim["what"] for claim in shown["whole"] if not claim["whole"])
+    if missing:
+        console.print(
+            f"It is NOT whole: what it shows is true, but {missing} that the ledger counts were left out of it. "
+            "Ask who made it for a whole one, or export it from another member.",
+            soft_wrap=True,
+        )
 
 
 def _give(text: str, out: Path | None) -> None:

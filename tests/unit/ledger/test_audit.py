@@ -14,6 +14,7 @@ from node.app.prooffile import ProofFileError, read_shown
 from node.base.codec import decode, encode
 from node.base.crypto import digest
 from node.base.types import Digest, OrgId, Transaction
+from node.cli.proof import show_verified
 from node.edge.storage import SqliteReader
 from node.edge.storage.sqlite import SqliteStore
 from node.ledger.audit import Audit, Subject, claims, rows, verify_audit
@@ -173,7 +174,9 @@ def test_it_holds_with_the_genesis_alone_over_a_change_of_members(story: Story, 
         verify_audit(Founding(("ada", "bob"), name="other").genesis, audit, verify_hash)
 
 
-def test_what_the_ledger_counts_is_shown_to_be_whole(story: Story, audit: Audit) -> None:
+def test_what_the_ledger_counts_is_shown_to_be_whole(
+    story: Story, audit: Audit, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert [(claim.what, claim.counted, claim.shown) for claim in claims(audit, rows(audit))] == [
         ("versions", 1, 1),
         ("grants", 2, 2),
@@ -184,6 +187,12 @@ def test_what_the_ledger_counts_is_shown_to_be_whole(story: Story, audit: Audit)
     )
     verify_audit(story.founding.genesis, hidden, verify_hash)
     assert [claim.is_whole for claim in claims(hidden, rows(hidden))] == [True, True, False]
+    show_verified(audit, as_json=False)
+    assert "NOT whole" not in capsys.readouterr().out
+    show_verified(hidden, as_json=False)
+    told = capsys.readouterr().out
+    assert "fetches: the ledger counts 1, 0 are here: the audit is NOT whole" in told
+    assert "It is NOT whole: what it shows is true, but fetches that the ledger counts were left out of it." in told
 
 
 def test_a_hidden_revocation_shows_in_how_the_request_stands(story: Story, audit: Audit) -> None:
