@@ -7,7 +7,7 @@ the quorum is `quorum`'s.
 from collections.abc import Iterator
 
 from node.app.doctor.finding import Finding, Severity, counted
-from node.app.doctor.network import clocks, links, ports
+from node.app.doctor.network import REVOKED_ADVICE, clocks, links, ports
 from node.app.doctor.quorum import quorum
 from node.app.doctor.snapshot import DAY_MS, Snapshot
 
@@ -18,6 +18,12 @@ WRITE_MS_SLOW = 50.0
 """Three syncs stand between a proposal and its block."""
 TLS_DAYS_LOW = 30
 MEMORY_MB_MUCH = 1_000.0
+_REVOKED_SAYS = {
+    "organisation": "the organisation key: it signs no new card",
+    "node": "the node key: this member neither votes nor submits",
+    "tls": "the TLS key: no link of this member is accepted",
+    "data": "the data key: nothing is sealed to it",
+}
 
 
 def examine(seen: Snapshot) -> list[Finding]:
@@ -79,6 +85,8 @@ def keys(seen: Snapshot) -> Iterator[Finding]:
         advice = "have the members admit it: lepton network apply"
         yield Finding("keys", Severity.PROBLEM, f"the ledger does not know {seen.org}", advice)
         return
+    for name in ledger.revoked:
+        yield Finding("keys", Severity.PROBLEM, f"the members have revoked {_REVOKED_SAYS[name]}", REVOKED_ADVICE[name])
     sequence = ledger.card_sequence or 0
     if card.sequence > sequence:
         yield Finding(

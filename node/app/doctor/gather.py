@@ -28,12 +28,12 @@ from node.app.doctor.snapshot import (
     Snapshot,
 )
 from node.app.settings import Folder, read_settings
-from node.base.types import Card, Height, OrgId
+from node.base.types import Card, CardBody, Height, OrgId
 from node.edge.storage import FileError, KeyName, SqliteReader, StoreError, read_card, read_genesis
 from node.edge.storage.keys import KEYS_FOLDER, key_path
 from node.ledger import system
 from node.ledger.contracts import membership
-from node.ledger.contracts.contract import view
+from node.ledger.contracts.contract import View, view
 from node.ledger.errors import LedgerError
 from node.ledger.genesis import verify_genesis
 
@@ -173,7 +173,19 @@ def _ledger(reader: SqliteReader, org: OrgId) -> LedgerReading:
         },
         queue=tuple(_change(queued.change) for _, queued in membership.queue(members)),
         motions=sum(1 for _ in membership.open_motions(members)),
+        revoked=() if card is None else revoked_keys(members, card.body),
     )
+
+
+def revoked_keys(members: View, body: CardBody) -> tuple[str, ...]:
+    """Which of the card's keys a quorum revoked, by their names in `lepton keys`."""
+    named = {
+        "organisation": body.organisation_key,
+        "node": body.node_key,
+        "tls": membership.fingerprint(body.tls_certificate),
+        "data": body.data_key,
+    }
+    return tuple(name for name, key in named.items() if membership.is_revoked(members, key))
 
 
 def _change(change: membership.Change) -> str:

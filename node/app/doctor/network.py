@@ -4,9 +4,18 @@ from collections.abc import Iterator
 from statistics import median
 
 from node.app.doctor.finding import Finding, Severity, counted
-from node.app.doctor.snapshot import Snapshot
+from node.app.doctor.snapshot import PeerReading, Snapshot
 
 CLOCK_MS_OFF = 1_000
+REVOKED_ADVICE = {
+    "organisation": "lepton keys rotate organisation --card-out FILE; then the members: lepton network replace FILE",
+    "node": "lepton keys rotate node --card-out FILE; then the members: lepton network admit FILE",
+    "tls": "lepton keys rotate tls --card-out FILE; then any other member: lepton keys present FILE",
+    "data": "renew it: lepton keys rotate data",
+}
+"""What to do when a quorum revoked the key of this name."""
+CERTIFICATE_REFUSED = "Socket closed"
+"""What gRPC says at a client whose certificate the server does not accept."""
 
 
 def ports(seen: Snapshot) -> Iterator[Finding]:
@@ -72,11 +81,15 @@ def links(seen: Snapshot) -> Iterator[Finding]:
     if seen.daemon is None:
         return
     peers = seen.daemon.peers
+    yield from _refused_by_all(seen, peers)
+    revoked = seen.ledger is not None and "tls" in seen.ledger.revoked
     for peer in peers:
         if not peer.connected:
             since = "since the start" if peer.since_s is None else f"for {peer.since_s:,.0f} s"
             why = f": {_short(peer.failure)}" if peer.failure else ""
             advice = "ask its operator whether it runs, and see that one of you can dial the other: lepton doctor"
+            if revoked:
+                why, advice = ": this member's TLS key was revoked", REVOKED_ADVICE["tls"]
             yield Finding("links", Severity.WARNING, f"{peer.org} is not connected {since}{why}", advice)
         for kind, count in sorted(peer.refused.items()):
             says = f"{peer.org} was refused {count} times: {kind}"
@@ -102,6 +115,19 @@ def links(seen: Snapshot) -> Iterator[Finding]:
         ours = sum(peer.dialled is True for peer in up)
         says = f"{len(up)} of {len(peers)} peers connected, {ours} dialled by us, {len(up) - ours} by them"
         yield Finding("links", Severity.OK, says)
+
+
+def _refused_by_all(seen: Snapshot, peers: tuple[PeerReading, ...]) -> Iterator[Finding]:
+    """Peers cut the links to a member in the block that revokes its TLS key: it may never see that block."""
+    closing = [peer for peer in peers if peer.failure is not None and CERTIFICATE_REFUSED in peer.failure]
+    known = seen.ledger is not None and "tls" in seen.ledger.revoked
+    if closing and not known and not any(peer.connected for peer in peers):
+        says = (
+            f"no peer is connected, and {len(closing)} of {len(peers)} close the link as it opens: so they do when the "
+            "members have revoked this member's TLS key, or removed it"
+        )
+        advice = f"ask another member's operator. If it was revoked: {REVOKED_ADVICE['tls']}"
+        yield Finding("links", Severity.WARNING, says, advice)
 
 
 def _short(failure: str) -> str:

@@ -58,6 +58,8 @@ class LedgerReading:
     """Accepted changes of the member set that are not in force yet, in words."""
     motions: int
     """Open ones."""
+    revoked: tuple[str, ...] = ()
+    """Which keys of the newest card a quorum revoked: organisation, node, tls, data."""
 
 
 @dataclass(frozen=True, slots=True)

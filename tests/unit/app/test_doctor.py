@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from node.app.doctor import Severity, examine
+from node.app.doctor.gather import revoked_keys
 from node.app.doctor.snapshot import (
     DAY_MS,
     AgreementReading,
@@ -17,6 +18,9 @@ from node.app.doctor.snapshot import (
     PortReading,
     Snapshot,
 )
+from node.base.types import OrgId
+from node.ledger.contracts.membership import Revoke, card_of, certificates_of, fingerprint
+from node.testing.society import Society
 
 NOW_MS = 1_800_000_000_000
 KEY, CERTIFICATE = "aa" * 32, "cc" * 32
@@ -131,6 +135,20 @@ TABLE = {
     "old card": (ledger(card_sequence=2), "keys", P, "number 2"),
     "wrong node key": (ledger(node_key="bb" * 32), "keys", P, "bbbb"),
     "wrong certificate": (ledger(certificates=("dd" * 32,)), "keys", P, "TLS certificates"),
+    "TLS key revoked": (ledger(certificates=(), revoked=("tls",)), "keys", P, "revoked the TLS key"),
+    "node key revoked": (ledger(node_key=None, revoked=("node",)), "keys", P, "revoked the node key"),
+    "peer lost by an own revoked key": (
+        replace(gone("bob", "cid", "dot"), ledger=replace(LEDGER, certificates=(), revoked=("tls",))),
+        "links",
+        W,
+        "dot is not connected for 60 s: this member's TLS key was revoked",
+    ),
+    "all close the link": (
+        gone("bob", "cid", "dot", failure="UNAVAILABLE: ipv4:10.0.0.1:7400: Secure read failed (Socket closed)"),
+        "links",
+        W,
+        "3 of 3 close the link as it opens",
+    ),
     "own term over": (ledger(tls_until_ms={"ada": NOW_MS - DAY_MS}), "keys", P, "over"),
     "peer's term over": (ledger(tls_until_ms={"bob": NOW_MS - DAY_MS}), "keys", W, "bob"),
     "term ends soon": (ledger(tls_until_ms={"ada": NOW_MS + 10 * DAY_MS}), "keys", W, "10 days"),
@@ -203,6 +221,22 @@ def test_what_is_wrong_is_said_with_what_to_do(name):
     assert matching, [found for found in findings if found.area == area]
     assert all(found.advice for found in findings if found.severity is not Severity.OK)
     assert all(not found.advice for found in findings if found.severity is Severity.OK)
+
+
+def test_one_peer_that_closes_the_link_beside_others_that_do_not_is_its_own_affair():
+    findings = examine(gone("dot", failure="UNAVAILABLE: ipv4:10.0.0.1:7400: Secure read failed (Socket closed)"))
+
+    assert not [found for found in findings if "as it opens" in found.says]
+
+
+def test_which_of_a_cards_keys_were_revoked_is_read_from_the_ledger():
+    society, dot = Society(ORGS), OrgId("dot")
+    body = card_of(society.view, dot).body
+    before = revoked_keys(society.view, body)
+    society.pass_motion(Revoke(dot, fingerprint(certificates_of(society.view, dot)[0])))
+
+    assert before == ()
+    assert revoked_keys(society.view, body) == ("tls",)
 
 
 def test_in_a_network_of_one_nobody_is_missing():

@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from node._proto.link_pb2 import Frame, Hello, Messages
+from node.app.doctor.network import CERTIFICATE_REFUSED
 from node.base.types import Digest, OrgId
 from node.edge.storage.identity import make_tls_secret
 from node.edge.transport import RefusalKind
@@ -80,9 +81,10 @@ async def test_a_strangers_certificate_is_refused_in_the_handshake_and_counted(p
     a = await lonely(parties)
 
     async with raw_call(a, chain, secret=make_tls_secret(B)) as call:
-        code, _ = await status_of(call)
+        code, words = await status_of(call)
 
     assert code is grpc.StatusCode.UNAVAILABLE
+    assert CERTIFICATE_REFUSED in words, "the doctor knows by it who is refused"
     await a.heard.until(lambda: a.transport.refused[RefusalKind.HANDSHAKE] >= 1)
     assert a.transport.connected() == frozenset()
 
