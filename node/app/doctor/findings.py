@@ -96,9 +96,14 @@ def keys(seen: Snapshot) -> Iterator[Finding]:
             "renew again (lepton keys rotate tls), or have any member hand it in: lepton keys present card.json",
         )
     elif card.sequence < sequence:
-        advice = "restore the folder's newest keys and card from a backup; the ledger goes by the newer one"
         says = f"the folder's card has number {card.sequence}, the ledger names number {sequence}"
-        yield Finding("keys", Severity.PROBLEM, says, advice)
+        if _holds_ledgers_keys(seen):
+            # Another member handed it in.
+            advice = "nothing: the daemon holds its keys, and writes it into the folder when it starts next"
+            yield Finding("keys", Severity.NOTE, says, advice)
+        else:
+            advice = "restore the folder's newest keys and card from a backup; the ledger goes by the newer one"
+            yield Finding("keys", Severity.PROBLEM, says, advice)
     if seen.daemon is not None:
         if ledger.node_key is not None and ledger.node_key not in seen.daemon.held.get("node", ()):
             says = f"the daemon does not hold the node key in force ({ledger.node_key[:16]}): it signs nothing"
@@ -107,6 +112,15 @@ def keys(seen: Snapshot) -> Iterator[Finding]:
             says = "the daemon holds none of the TLS certificates that the others accept from it"
             yield Finding("keys", Severity.PROBLEM, says, "put the key's file back into keys/, then: lepton keys take")
     yield from _terms(seen)
+
+
+def _holds_ledgers_keys(seen: Snapshot) -> bool:
+    """Whether the daemon runs with the node key in force and the newest TLS certificate."""
+    if seen.daemon is None or seen.ledger is None or seen.ledger.node_key is None:
+        return False
+    held = seen.daemon.held
+    newest = seen.ledger.certificates[:1]
+    return seen.ledger.node_key in held.get("node", ()) and bool(newest) and newest[0] in held.get("tls", ())
 
 
 def _terms(seen: Snapshot) -> Iterator[Finding]:
