@@ -76,7 +76,7 @@ async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Pa
             await user.up.backend.approve(id_, "", DATA, b"")
         await user.up.backend.fetch_data(DATA, b"", 0)
         async with asyncio.timeout(30):
-            while await user.up.backend.arrivals():  # noqa: ASYNC110 files give no event
+            while [one["state"] for one in await user.up.backend.arrivals()] != ["here"]:  # noqa: ASYNC110 files
                 await asyncio.sleep(0.01)
         for member in (cluster["m1"], user):
             await member.up.backend.approve(id_, "", DATA, b"")
@@ -135,6 +135,6 @@ async def replayed(cluster: Cluster, request: Digest) -> str:
     member = cluster["m2"]
     blocks = [member.up.store.chain.block(Height(height)) for height in range(1, member.height + 1)]
     transactions = [transaction for found in blocks if found is not None for transaction in found.block.transactions]
-    (old, _) = [one for one in transactions if one.body.org == M1 and one.body.payload == encode(Grant(request))]
+    (old, *_) = [one for one in transactions if one.body.org == M1 and one.body.payload == encode(Grant(request))]
     (refusal,) = await member.up.engine.submit((old,))
     return "taken" if refusal is None else refusal.code

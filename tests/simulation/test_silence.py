@@ -312,6 +312,7 @@ def test_a_height_to_halt_at_stops_agreement_and_catch_up_and_ends_on_the_operat
     assert simulation.heights() == [3, *[max(simulation.heights())] * 3]
     assert signed == []
 
+    simulation.members[orgs[0]].halt_at = None
     simulation.feed(orgs[0], HaltAt(None))
     grow(simulation, 2)
 

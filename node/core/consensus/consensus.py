@@ -55,9 +55,10 @@ class Consensus(Messages):
     @property
     def kept(self) -> int:
         """How many messages are kept; bounded by a small multiple of the members, whatever they send."""
-        at = self._agreement
-        books = len(at.prepares) + len(at.commits) + len(at.round_changes) + len(at.evidence)
-        return len(self._early) + books + len(self._witness)
+        kept, at = len(self._early) + len(self._witness), self._at
+        if at is not None:
+            kept += len(at.prepares) + len(at.commits) + len(at.round_changes) + len(at.evidence)
+        return kept
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what must happen, in this order."""
