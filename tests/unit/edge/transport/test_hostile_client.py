@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import tracemalloc
 
@@ -145,8 +146,11 @@ async def test_a_reader_that_takes_nothing_holds_a_bounded_part_of_endless_answe
         assert given <= serve.given
 
     async with asyncio.timeout(20):
-        while serve.running:
-            await still_hears(victim, honest, b"until all have ended")
+        # Words of its own each time: what was heard before is waited for without letting anybody else run.
+        for number in itertools.count():
+            if not serve.running:
+                break
+            await still_hears(victim, honest, b"until all have ended: %d" % number)
 
 
 async def test_more_streams_than_a_connection_may_have_wait_at_the_client(parties):
