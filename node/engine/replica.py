@@ -178,7 +178,11 @@ class Replica(Receiving):
         self._restraint.halt_at = height
         if was_halted and not self.is_halted:
             self._work_told = False
-            self._begin_height()
+            # What was fetched meanwhile goes first: nothing is signed beside a row of blocks that is not safe yet.
+            self._queue.append(gossip.Advanced(self._head.height, self._head.digest, self._head.base))
+            self._drain()
+            if self._committing is None:
+                self._begin_height()
 
     def _committed(self, height: Height) -> None:
         commit, self._committing = self._committing, None

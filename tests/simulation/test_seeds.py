@@ -9,6 +9,12 @@ from node.testing.simulation.twins import run_twins
 KEPT = [
     # A member that was a round ahead of the others stayed so for ever, once time-outs were at the cap.
     Plan(seed=290, liars=1),
+    # A halted member's last block came by catch-up; late commits decided it again, and the daemon died.
+    Plan(seed=155, liars=0),
+    # What a member keeps was asked for before its first height: it had been started halted.
+    Plan(seed=1_073, liars=1),
+    # A halt ended beside a row of fetched blocks: a vote was signed before the row was safe.
+    Plan(seed=5_985, members=4, liars=None),
 ]
 """Seeds that found something, with what it was."""
 

@@ -73,8 +73,9 @@ class Consensus(Messages):
             case Received(peer, message):
                 self._receive(peer, message)
             case Overtaken():
-                self._agreement.decided = True
-                self._agreement.deadline_ms = None
+                if self._at is not None:  # None: started halted, and no height has begun
+                    self._at.decided = True
+                    self._at.deadline_ms = None
             case ToldOf(_, statement):
                 self._prove(self._witness.hear_of(statement))
             case SignFrom(height):

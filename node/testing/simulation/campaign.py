@@ -184,7 +184,7 @@ def _sum_up(
         with_liars=sum(bool(outcome.liars) for outcome in outcomes),
         rounds_max=max((outcome.rounds_max for outcome in outcomes), default=0),
         progress_ms_max=max((outcome.progress_ms for outcome in outcomes), default=0),
-        progress_bound=f"({PROGRESS_TIMEOUTS} + liars) x {TIMEOUT_MAX_MS} ms",
+        progress_bound=f"({PROGRESS_TIMEOUTS} + liars + silent) x {TIMEOUT_MAX_MS} ms",
         virtual_s=sum(outcome.virtual_ms for outcome in outcomes) / 1000,
         seconds=seconds,
         jobs=jobs,

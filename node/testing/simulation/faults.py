@@ -91,9 +91,15 @@ def check_progress(simulation: Simulation) -> None:
 
 
 def progress_ms_max(simulation: Simulation) -> int:
-    """How long the first block after healing may take."""
-    timeouts = PROGRESS_TIMEOUTS + len(simulation.checkers.liars)
+    """How long the first block after healing may take: who lies, or has lost its vote log, may be the next proposer."""
+    silent = [member for member in _voters(simulation) if _is_silent(member)]
+    timeouts = PROGRESS_TIMEOUTS + len(simulation.checkers.liars) + len(silent)
     return timeouts * simulation.plan.parameters.round_timeout_max_ms
+
+
+def _is_silent(member: Member) -> bool:
+    replica = member.replica
+    return replica is not None and (replica.silence is None or replica.silent_until is not None)
 
 
 def _voters(simulation: Simulation) -> list[Member]:

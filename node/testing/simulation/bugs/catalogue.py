@@ -302,7 +302,12 @@ BUGS: tuple[Bug, ...] = (
         "reason = None",
     ),
     Bug("votes before the blocks are durable", _REPLICA, "self._effects.append(SyncBlocks())", "pass"),
-    Bug("agreement goes on below a fetched block", _REPLICA, "self._queue.append(consensus.Overtaken())", "pass"),
+    Bug(
+        "agreement goes on below a fetched block",
+        _REPLICA,
+        "self._unsynced = True\n            self._queue.append(consensus.Overtaken())",
+        "self._unsynced = True",
+    ),
     Bug(
         "a row of blocks that was not asked for",
         _CATCH_UP,

@@ -12,6 +12,8 @@ from node.testing.simulation.liars.kit import Kit
 from node.testing.simulation.liars.tactic import Said, Tactic
 
 ROUNDS_AHEAD = 3
+ROUNDS_HEARD_MAX = 1 << 32
+"""Later ones were made up by another liar, up to what the byte form can say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class WrongReasons(Tactic):
     def acts(self) -> None:
         """For the next rounds that are its own."""
         kit = self.kit
-        rounds = {0, *(at for at, _ in kit.heard.round_changes)}
+        rounds = {0, *(at for at, _ in kit.heard.round_changes if at <= ROUNDS_HEARD_MAX)}
         for round_ in range(max(1, max(rounds)), max(rounds) + 1 + ROUNDS_AHEAD):
             if kit.members.proposer(kit.height, round_) == kit.org:
                 kit.post_all(self.reasoned(round_, kit.rng.choice(REASONS)))
