@@ -12,6 +12,3 @@ __version__ = "0.1.0"
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # Its informational lines would stand unformatted between the daemon's own.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# gRPC's event engine puts threads of its own between a socket and our loop: two to three times the context switches for
-# each message, and a seventh of a member's processor time. Without it the core polls as it did for years before.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener,-event_engine_dns")
