@@ -111,12 +111,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console.print(table)
 
 
-def consent(rows: Sequence[tuple[str, object]], *, yes: bool, json: bool) -> None:
+def consent(
+    rows: Sequence[Sequence[object]], *, yes: bool, json: bool, what: str = "", columns: Sequence[str] = ("", "")
+) -> None:
     """Show what all members will see for ever, and ask. Raises `CommandError` where nobody agrees, or can."""
     if yes:
         return
     if not json:
-        print_table("what every member will see, for ever", ["", ""], rows)
+        print_table("what every member will see, for ever" + (what and f": {what}"), columns, rows)
     if not console.is_terminal:
         raise CommandError("nothing was published: say --yes where nobody can be asked")
     if not typer.confirm("Publish this for all members, for ever?"):

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from node.base.codec import encode
 from node.base.types import Height
-from node.cli.common import CommandError, Json, ask, console, print_json, print_table, submit
+from node.cli.common import CommandError, Json, Yes, ask, consent, console, print_json, print_table, submit
 from node.ledger.contracts.rules import VARIABLES, Deploy, RuleSet, Upgrade
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ commands = typer.Typer(
 )
 
 File = Annotated[Path, typer.Argument(help="The contract's file (TOML).")]
-Yes = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
 _CASES_SHOWN_MAX = 1_000
 
 
@@ -190,7 +188,7 @@ def show(
     title = (
         f"{found['contract']}, version {number}, from height {shown['from_height']:,}, over {', '.join(shown['data'])}"
     )
-    print_table(title, ["line", "when", "then", "words"], [tuple(map(escape, row)) for row in rows])
+    print_table(title, ["line", "when", "then", "words"], rows)
     if shown["dates"]:
         print_table(
             "dates", ["name", "moment"], [(f"dates.{name}", _moment(ms)) for name, ms in shown["dates"].items()]
@@ -282,7 +280,7 @@ def _show_cases(read: "RulesFile", results: "list[CaseResult]") -> None:
         expected = case.expect if case.line is None else f"{case.expect}, {case.line}"
         said = decision.outcome.name.lower()
         cells = (case.name, case.requester, expected, said, decided, when, "" if result.holds else "FAILS")
-        rows.append(tuple(map(escape, cells)))
+        rows.append(cells)
     columns = ["case", "requester", "expects", "decides", "by", "when", ""]
     print_table(f"{read.path}: {read.rules.name}", columns, rows)
 
@@ -312,19 +310,10 @@ def _ready(file: Path, *, as_json: bool) -> RuleSet:
 
 
 def _agree_to_publish(found: RuleSet, when: str, *, yes: bool, as_json: bool) -> None:
-    if yes:
-        return
-    if not as_json:
-        rows = [(str(i), line.when, line.then.name.lower(), line.words) for i, line in enumerate(found.lines, start=1)]
-        rows.append(("0", "otherwise", found.otherwise.then.name.lower(), found.otherwise.words))
-        title = (
-            f"what every member will see, for ever: {found.name} decides over {', '.join(found.data)} from {when} on"
-        )
-        print_table(title, ["line", "when", "then", "words"], [tuple(map(escape, row)) for row in rows])
-    if not console.is_terminal:
-        raise CommandError("nothing was published: say --yes where nobody can be asked")
-    if not typer.confirm("Publish this contract for all members, for ever?"):
-        raise CommandError("nothing was published")
+    rows = [(str(i), line.when, line.then.name.lower(), line.words) for i, line in enumerate(found.lines, start=1)]
+    rows.append(("0", "otherwise", found.otherwise.then.name.lower(), found.otherwise.words))
+    what = f"{found.name} decides over {', '.join(found.data)} from {when} on"
+    consent(rows, yes=yes, json=as_json, what=what, columns=("line", "when", "then", "words"))
 
 
 def _moment(time_ms: int) -> str:

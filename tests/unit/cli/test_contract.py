@@ -75,3 +75,11 @@ def test_the_lists(file: Path) -> None:
     variables = run("variables").output
     assert "agreement.parties" in variables
     assert "is undecided, which refuses by that line: begin it with agreement.present &&" in variables
+
+
+def test_conditions_are_shown_letter_by_letter(file: Path) -> None:
+    file.write_text(file.read_text().replace('requester == "b"', 'requester in ["b"]'))
+
+    shown = run("test", file)
+
+    assert 'requester in ["b"]' in " ".join(shown.output.split())
