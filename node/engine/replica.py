@@ -157,8 +157,9 @@ class Replica(Receiving):
             if self._vote_log:
                 self._queue.append(consensus.Restored(self._vote_log))
                 self._vote_log = ()
-        elif self._consensus.height == head.height > 0:
-            # No height begins, and this one may have come by catch-up: late commits must not decide it again.
+        else:
+            # No height begins, and the last may have come by catch-up or a snapshot: it must not be decided again, and
+            # nothing more is signed there.
             self._queue.append(consensus.Overtaken())
         self._queue.append(gossip.Advanced(head.height, head.digest, head.base))
         self._search(consensus.Advanced(head.height))

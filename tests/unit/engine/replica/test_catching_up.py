@@ -7,14 +7,17 @@ from node.engine.replica import (
     CommitBlock,
     Committed,
     Effect,
+    HaltAt,
     LinkChanged,
     PeerFault,
     PeerSent,
+    Rebased,
     Replica,
     Send,
     Started,
     Submitted,
     SyncBlocks,
+    Tick,
 )
 from node.testing.founding import Founding, MemoryChain
 from node.testing.signing import HeldSigners
@@ -119,3 +122,20 @@ def test_in_the_middle_of_a_row_this_member_says_nothing():
 
     last = max(index for index, effect in enumerate(effects) if isinstance(effect, CommitBlock))
     assert not any(isinstance(effect, AppendVotes) for effect in effects[:last])
+
+
+def test_who_is_halted_by_what_a_snapshot_brought_signs_nothing_more_at_the_height_that_was_left():
+    ahead, behind = Behind(), Behind()
+    ahead.hear_tip()
+    row = ahead.hear(BlocksResponse(Height(1), tuple(ahead.chain.certified)))
+    behind.give(Submitted((behind.chain.founding.transaction(behind.ada, 1, "sharing", "register", b""),)))
+    behind.give(HaltAt(Height(3)))
+    for effect in row:
+        if isinstance(effect, CommitBlock):
+            behind.disk.commit(effect.certified, effect.receipts, effect.writes, durable=True)
+
+    behind.give(Rebased())
+    later = behind.replica.step(Tick(), now=Instant(NOW.mono_ms + 600_000, NOW.wall_ms + 600_000))
+
+    assert (behind.replica.height, behind.replica.is_halted) == (BLOCKS, True)
+    assert not any(isinstance(effect, AppendVotes) for effect in later)
