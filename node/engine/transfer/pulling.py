@@ -128,9 +128,10 @@ class Puller:
     async def _next_input(self, machine: Transfer, goal: Goal, under: _Under) -> Input:
         now_ms = self._clock.now().mono_ms
         wait_s = LOOK_S if machine.wake_at is None else min(LOOK_S, max(0, machine.wake_at - now_ms) / 1_000)
-        # A failed disk ends the transfer; nothing else comes out of these tasks.
-        for task in [task for task in under.tasks.values() if task.done() and not task.cancelled()]:
-            task.result()
+        for ask in [ask for ask, task in under.tasks.items() if task.done()]:
+            if not (task := under.tasks.pop(ask)).cancelled():
+                # A failed disk ends the transfer; nothing else comes out of these tasks.
+                task.result()
         try:
             async with asyncio.timeout(wait_s):
                 return await under.inbox.get()
@@ -152,7 +153,8 @@ class Puller:
                     begun = asyncio.get_running_loop().create_task(self._run(effect, goal, under))
                     under.tasks[effect.ask] = begun
                 case Stop(ask):
-                    if (task := under.tasks.pop(ask, None)) is not None:
+                    # It stays among the tasks until it has ended: what it is storing must not come after all is over.
+                    if (task := under.tasks.get(ask)) is not None:
                         task.cancel()
                 case Drop(source, reason):
                     self._on_fault(source.org, reason)
@@ -181,7 +183,6 @@ class Puller:
             goal.fault = fault
             if came == ask.start:
                 self._avoid(ask.source)
-        under.tasks.pop(ask.ask, None)
         under.inbox.put_nowait(Ended(ask.ask, fault, is_lie))
 
     async def _chunk(self, pieces: AsyncGenerator[bytes, None], bytes_max: int) -> bytes | memoryview | None:
