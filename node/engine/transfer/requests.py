@@ -120,4 +120,7 @@ def unframed(piece: bytes) -> tuple[memoryview, bool]:
     """A piece's part of the chunk, not copied, and whether the chunk ends with it. Raises `ValueError`."""
     if piece[:1] not in (_MORE, _END):
         raise ValueError("a piece of a chunk begins with no mark")
+    if piece[:1] == _MORE and len(piece) != PIECE_BYTES_MAX:
+        # Kept one by one until the chunk's end, small ones would take a hundred times their size.
+        raise ValueError("a piece that is not the chunk's last is not full")
     return memoryview(piece)[1:], piece[:1] == _END
