@@ -79,9 +79,12 @@ class Arrivals:
 
 
 def _arrival(path: Path) -> Arrival | None:
-    raw = path.read_bytes()
     try:
+        raw = path.read_bytes()
         return decode(Arrival, raw) if len(raw) <= ARRIVAL_BYTES_MAX else None
+    except FileNotFoundError:
+        # It has just come.
+        return None
     except DecodeError:
         # Its fetch is made again by whoever misses it.
         return None
