@@ -15,6 +15,7 @@ from rich.table import Table
 from node.api import OperatorClient, Outcome
 from node.app.settings import read_settings
 from node.base.types import Digest
+from node.ledger.contracts.contract import is_text
 
 T = TypeVar("T")
 
@@ -102,13 +103,18 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for a person."""
-    table = Table(title=title, title_justify="left", show_header=any(columns))
+    # Names and values are others' words: nothing in them is markup, or steers the terminal.
+    table = Table(title=escape(legible(title)), title_justify="left", show_header=any(columns))
     for column in columns:
         table.add_column(escape(column), overflow="fold")
     for row in rows:
-        # Names and values are others' words: nothing in them is markup.
-        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*("" if cell is None else escape(legible(str(cell))) for cell in row))
     console.print(table)
+
+
+def legible(text: str) -> str:
+    """The text with a mark for each character that the ledger takes for unsafe: refused calls are shown too."""
+    return "".join(one if is_text(one, 1, lines=True) else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def consent(
