@@ -1,13 +1,13 @@
 """`lepton contract`: an organisation's own rules over its data: written, checked and tested here, then deployed."""
 
-import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from node.app.readings.moments import iso
 from node.base.codec import encode
-from node.base.types import Height
+from node.base.types import Height, is_data_name
 from node.cli.common import CommandError, Json, Yes, ask, consent, console, print_json, print_table, submit
 from node.ledger.contracts.rules import VARIABLES, Deploy, RuleSet, Upgrade
 
@@ -47,7 +47,11 @@ def new(
     target = out or Path(f"{template}.toml")
     if target.exists():
         raise CommandError(f"{target} exists already; name another file")
-    target.write_text(template_text(template, name=name or target.stem.lower(), data=data), "utf-8")
+    called = name or target.stem.lower()
+    for what, text in (("contract", called), ("data set", data)):
+        if text is not None and not is_data_name(text):
+            raise CommandError(f"{text!r} is no name for a {what}: 1 to 63 of a-z, 0-9, '.', '-' and '_'")
+    target.write_text(template_text(template, name=called, data=data), "utf-8")
     console.print(f"wrote {target}. Change it, then: lepton contract test {target}")
 
 
@@ -190,9 +194,7 @@ def show(
     )
     print_table(title, ["line", "when", "then", "words"], rows)
     if shown["dates"]:
-        print_table(
-            "dates", ["name", "moment"], [(f"dates.{name}", _moment(ms)) for name, ms in shown["dates"].items()]
-        )
+        print_table("dates", ["name", "moment"], [(f"dates.{name}", iso(ms)) for name, ms in shown["dates"].items()])
 
 
 @commands.command()
@@ -211,7 +213,7 @@ def history(context: typer.Context, contract: Contract, json: Json = False) -> N
             one["version"],
             one["from_height"],
             "in force" if one["version"] == found["in_force"] else "to come" if one["version"] in coming else "past",
-            _moment(one["deployed_ms"]),
+            iso(one["deployed_ms"]),
             len(one["lines"]),
             one["transaction"],
         )
@@ -314,8 +316,3 @@ def _agree_to_publish(found: RuleSet, when: str, *, yes: bool, as_json: bool) ->
     rows.append(("0", "otherwise", found.otherwise.then.name.lower(), found.otherwise.words))
     what = f"{found.name} decides over {', '.join(found.data)} from {when} on"
     consent(rows, yes=yes, json=as_json, what=what, columns=("line", "when", "then", "words"))
-
-
-def _moment(time_ms: int) -> str:
-    moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
-    return moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")

@@ -13,6 +13,9 @@ def now_ms(state: StateReader) -> int:
 
 
 def iso(time_ms: int) -> str:
-    """A moment as `2026-01-31T08:00:00Z`."""
-    moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
+    """A moment as `2026-01-31T08:00:00Z`; beyond the calendar's years, where a contract may name one, the number."""
+    try:
+        moment = datetime.datetime.fromtimestamp(time_ms / 1000, datetime.UTC)
+    except (ValueError, OverflowError):
+        return f"{time_ms} ms"
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -4,6 +4,7 @@ import pytest
 
 from node.api import OperatorRefusal
 from node.app.readings import read
+from node.app.readings.moments import iso
 from node.base.codec import encode
 from node.base.ports import Writes
 from node.base.types import Digest, Height, OrgId
@@ -20,6 +21,12 @@ def test_an_unknown_topic_is_refused_and_the_known_ones_are_named():
         read("weather", MemoryState(), {})
 
     assert "'weather'" in str(refused.value)
+
+
+def test_a_moment_beyond_the_calendar_is_shown_as_its_number():
+    # A contract of another organisation may name such a date: it must stay readable.
+    assert iso(1_767_225_600_000) == "2026-01-01T00:00:00Z"
+    assert iso((1 << 53) - 1) == f"{(1 << 53) - 1} ms"
 
 
 def test_arguments_that_the_topic_does_not_take_are_refused():

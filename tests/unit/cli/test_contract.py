@@ -66,6 +66,10 @@ def test_nothing_is_published_where_nobody_can_be_asked(file: Path) -> None:
 def test_what_cannot_be_begun_or_read(file: Path, tmp_path: Path) -> None:
     assert isinstance(run("new", file, "--template", "embargo").exception, CommandError)
     assert isinstance(run("new", tmp_path / "x.toml", "--template", "nothing").exception, CommandError)
+    for option in ("--name", "--data"):
+        refused = run("new", tmp_path / "x.toml", "--template", "embargo", option, "a\\d")
+        assert isinstance(refused.exception, CommandError)
+    assert not (tmp_path / "x.toml").exists()
     file.write_text("name = ")
     assert isinstance(run("check", file).exception, RulesFileError)
 
