@@ -340,7 +340,6 @@ class MemberNode:
             approvals=Approvals(self.org, self._folder, self.store.state, learner, rows, self._vault, entropy),
             training=self.training,
             transfers=self.transfers,
-            entropy=entropy,
             duties=self.duties,
             renewal=self.renewal,
         )

@@ -16,7 +16,7 @@ from node.app.settings import Folder
 from node.app.standing import Standing
 from node.app.transfers import Transfers
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import Entropy, Store
+from node.base.ports import Store
 from node.base.types import Card, Digest, Height, OrgId, Signature
 from node.engine.loop import Engine, SubmissionRefused
 from node.engine.replica import EndSilence, HaltAt
@@ -45,7 +45,6 @@ class Backend:
         approvals: Approvals,
         training: TrainingEngine,
         transfers: TransferEngine,
-        entropy: Entropy,
         duties: Duties,
         renewal: Renewal,
     ) -> None:
@@ -58,7 +57,6 @@ class Backend:
         self._training = training
         self._transfers = transfers
         self._fetching = Transfers(org, store.state, transfers, self.submit)
-        self._entropy = entropy
         self._duties = duties
         self._renewal = renewal
         self._followers: set[asyncio.Queue[Height]] = set()

@@ -26,15 +26,15 @@ def proof_text(proof: Proof) -> str:
     return json.dumps({**readable(proof), "proof": base64.b64encode(encode(proof, _PROOF)).decode()}, indent=2) + "\n"
 
 
-def read_shown(path: Path, bytes_max: int = FILE_BYTES_MAX) -> dict[str, Any]:
+def read_shown(path: Path) -> dict[str, Any]:
     """The JSON of a proof's or an audit's file, not verified. Raises `ProofFileError`."""
     try:
         with path.open("rb") as file:
-            content = file.read(bytes_max + 1)
+            content = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ProofFileError(f"cannot read {path} ({error.strerror}): check that it exists and may be read") from error
-    if len(content) > bytes_max:
-        raise ProofFileError(f"{path} is larger than {bytes_max} bytes: it is no proof")
+    if len(content) > FILE_BYTES_MAX:
+        raise ProofFileError(f"{path} is larger than {FILE_BYTES_MAX} bytes: it is no proof")
     try:
         shown = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,7 @@ import typer
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.settings import Folder, read_settings
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, is_org_id
+from node.base.types import Digest
 from node.cli.agreement import find_agreement, parse_operation
 from node.cli.common import (
     CommandError,
@@ -18,6 +18,8 @@ from node.cli.common import (
     ask,
     consent,
     console,
+    full_name,
+    parse_org,
     print_json,
     print_table,
     submit,
@@ -140,7 +142,7 @@ def authorize(context: typer.Context, name: Name, to: Recipient, yes: Yes = Fals
 
     Example: lepton --dir cleveland data authorize patients --to budapest
     """
-    call = Authorize(_full_name(context, name), _recipient(to))
+    call = Authorize(full_name(context.obj, name), parse_org(to))
     consent([("data", call.data), ("may be received by", call.recipient)], yes=yes, json=json)
     submit(context.obj, "sharing", "authorize", encode(call), as_json=json)
 
@@ -150,7 +152,7 @@ def unauthorize(context: typer.Context, name: Name, to: Recipient, json: Json = 
 
     Example: lepton --dir cleveland data unauthorize patients --to budapest
     """
-    call = Unauthorize(_full_name(context, name), _recipient(to))
+    call = Unauthorize(full_name(context.obj, name), parse_org(to))
     submit(context.obj, "sharing", "unauthorize", encode(call), as_json=json)
     if not json:
         console.print(NO_RECALL)
@@ -168,7 +170,7 @@ def share(
 
     Example: lepton --dir cleveland data share patients data/patients.csv --to budapest
     """
-    data, recipient = _full_name(context, name), _recipient(to)
+    data, recipient = full_name(context.obj, name), parse_org(to)
     consent(
         [("data", data), ("handed over to", recipient), ("fingerprint", "salted: it tells nothing")], yes=yes, json=json
     )
@@ -232,13 +234,3 @@ def _commit(root: Path, file: Path, name: str) -> Digest:
         raise CommandError(f"cannot read {file}: {error.strerror}") from error
     keep(Folder(root).commitments, f"{name}-{committed.commitment.hex()[:16]}", committed)
     return committed.commitment
-
-
-def _full_name(context: typer.Context, name: str) -> str:
-    return name if "/" in name else f"{read_settings(context.obj.dir).org}/{name}"
-
-
-def _recipient(text: str) -> OrgId:
-    if not is_org_id(text):
-        raise CommandError(f"{text!r} is no organisation's name")
-    return OrgId(text)

@@ -1,14 +1,14 @@
 """`lepton agreement draft | sign | show | withdraw | list`: what organisations sign about each other's data."""
 
-import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from node.app.readings.moments import iso
 from node.app.settings import read_settings
 from node.base.codec import encode
-from node.base.types import Digest, OrgId, is_org_id
+from node.base.types import Digest
 from node.cli.common import (
     CommandError,
     Json,
@@ -17,7 +17,10 @@ from node.cli.common import (
     consent,
     console,
     find_digest,
+    full_name,
     parse_digest,
+    parse_moment,
+    parse_org,
     print_json,
     print_table,
     submit,
@@ -57,11 +60,11 @@ def draft(
     org = read_settings(context.obj.dir).org_id
     terms = Terms(
         title=title,
-        parties=tuple(sorted({org, *map(_org, party)})),
-        data=tuple(sorted({name if "/" in name else f"{org}/{name}" for name in data})),
+        parties=tuple(sorted({org, *map(parse_org, party)})),
+        data=tuple(sorted({full_name(context.obj, name) for name in data})),
         purposes=tuple(sorted(set(purpose))),
         operations=tuple(sorted({parse_operation(name) for name in operation})),
-        expires_ms=_moment_ms(until),
+        expires_ms=parse_moment(until),
         conditions=conditions if conditions_file is None else _text(conditions_file),
     )
     consent(_terms_rows(terms), yes=yes, json=json)
@@ -161,7 +164,7 @@ def _terms_rows(terms: Terms) -> list[tuple[str, object]]:
         ("data", " ".join(terms.data)),
         ("purposes", "; ".join(terms.purposes)),
         ("operations", " ".join(operation.name.lower() for operation in terms.operations)),
-        ("until", datetime.datetime.fromtimestamp(terms.expires_ms / 1000, datetime.UTC).isoformat(sep=" ")),
+        ("until", iso(terms.expires_ms)),
         ("conditions", terms.conditions),
     ]
 
@@ -183,22 +186,6 @@ def _shown_rows(found: dict[str, Any]) -> list[tuple[str, object]]:
     if ended is not None:
         rows.append(("withdrawn", f"by {ended['org']} ({ended['at']}): {ended['why']}"))
     return rows
-
-
-def _org(text: str) -> OrgId:
-    if not is_org_id(text):
-        raise CommandError(f"{text!r} is no organisation's name")
-    return OrgId(text)
-
-
-def _moment_ms(text: str) -> int:
-    """Milliseconds since 1970 of a day or a moment, UTC unless it says otherwise. Raises `CommandError`."""
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandError(f"{text!r} is no moment: write 2027-01-31 or 2027-01-31T12:00:00") from error
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
-    return int(aware.timestamp() * 1000)
 
 
 def _text(file: Path) -> str:

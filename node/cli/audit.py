@@ -9,9 +9,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from node.app.auditfile import audit_text, readable_audit
 from node.app.auditing import gather
-from node.app.settings import Folder, read_settings
-from node.base.types import data_owner, is_org_id
-from node.cli.common import CommandError, Json, console, print_json, print_table
+from node.app.settings import Folder
+from node.base.types import data_owner
+from node.cli.common import CommandError, Json, console, full_name, parse_moment, parse_org, print_json, print_table
 from node.edge.storage import SqliteReader
 from node.ledger.audit import Subject
 
@@ -45,8 +45,8 @@ def audit(
             found = gather(
                 reader,
                 subject,
-                from_ms=_moment(from_) or 0,
-                until_ms=_moment(to),
+                from_ms=0 if from_ is None else parse_moment(from_),
+                until_ms=None if to is None else parse_moment(to),
                 progress=lambda height: bar.update(task, completed=height),
             )
             bar.update(task, completed=reader.height())
@@ -123,21 +123,9 @@ def _subject(context: typer.Context, data: str | None, org: str | None) -> Subje
     if (data is None) == (org is None):
         raise CommandError("say what the audit is about: --data NAME or --org ORGANISATION")
     if org is not None:
-        if not is_org_id(org):
-            raise CommandError(f"{org!r} is no organisation's name")
-        return Subject("", org)
+        return Subject("", parse_org(org))
     assert data is not None, "one of the two was given"
-    name = data if "/" in data else f"{read_settings(context.obj.dir).org}/{data}"
+    name = full_name(context.obj, data)
     if data_owner(name) is None:
         raise CommandError(f"{data!r} is no data set's name; its form is owner/name")
     return Subject(name, "")
-
-
-def _moment(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise CommandError(f"{text!r} is no day or moment: give 2026-01-31, or 2026-01-31T12:00") from error
-    return int((found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp() * 1000)

@@ -1,6 +1,7 @@
 """What the commands share: the member's folder, output for people or programs, calls to the daemon."""
 
 import asyncio
+import datetime
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from node.api import OperatorClient, Outcome
 from node.app.settings import read_settings
-from node.base.types import Digest
+from node.base.types import Digest, OrgId, is_org_id
 from node.ledger.contracts.contract import is_text
 
 T = TypeVar("T")
@@ -140,6 +141,28 @@ def find_digest(text: str, found: Sequence[str], what: str, look: str) -> Digest
         which = f"no {what} begins" if not fitting else f"{len(fitting)} {what}s begin"
         raise CommandError(f"{which} with {text!r}; look with: {look}")
     return parse_digest(fitting[0], what)
+
+
+def parse_org(text: str) -> OrgId:
+    """An organisation's name. Raises `CommandError`."""
+    if not is_org_id(text):
+        raise CommandError(f"{text!r} is no organisation's name: use 1 to 63 of a-z, 0-9, '-' and '_'")
+    return OrgId(text)
+
+
+def full_name(member: Member, name: str) -> str:
+    """`owner/name` of what may be called by its name alone where it is the member's own. Raises `SettingsError`."""
+    return name if "/" in name else f"{read_settings(member.dir).org}/{name}"
+
+
+def parse_moment(text: str) -> int:
+    """Milliseconds since 1970 of a day or a moment, UTC unless it says otherwise. Raises `CommandError`."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"{text!r} is no moment: write 2027-01-31 or 2027-01-31T12:00:00") from error
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)
+    return (aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(milliseconds=1)
 
 
 def parse_digest(text: str, what: str) -> Digest:

@@ -8,10 +8,11 @@ import typer
 from node.app.readings.moments import iso
 from node.base.codec import encode
 from node.base.types import Height, is_data_name
-from node.cli.common import CommandError, Json, Yes, ask, consent, console, print_json, print_table, submit
+from node.cli.common import CommandError, Json, Yes, ask, consent, console, full_name, print_json, print_table, submit
 from node.ledger.contracts.rules import VARIABLES, Deploy, RuleSet, Upgrade
 
 if TYPE_CHECKING:
+    # Imported where it is used: the shape of the file is made at import, for which no other command has a use.
     from node.app.contracts.cases import CaseResult
     from node.app.contracts.rulesfile import RulesFile, Trouble
     from node.ledger.contracts.rules import Compiled
@@ -224,8 +225,7 @@ def history(context: typer.Context, contract: Contract, json: Json = False) -> N
 
 
 def _contract(context: typer.Context, contract: str) -> dict[str, Any]:
-    org = "" if "/" in contract else ask(context.obj, lambda client: client.status())["org"]
-    full = f"{org}/{contract}" if org else contract
+    full = full_name(context.obj, contract)
     found: dict[str, Any] = ask(context.obj, lambda client: client.read("contract", contract=full))
     return found
 

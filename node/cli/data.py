@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from node.app.vaults import open_vault, registration
 from node.base.codec import encode
 from node.base.types import is_data_name
 from node.cli.common import (
@@ -26,9 +27,7 @@ from node.cli.common import (
 )
 from node.cli.table import require_fit
 from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
-
-if TYPE_CHECKING:
-    from node.edge.vault import Source, Vault, Version
+from node.edge.vault import AlreadyKept, Source, Vault, VaultError, Version, open_source
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -72,12 +71,12 @@ def add(
     ask(context.obj, lambda client: client.status())
     holders = choose_holders(context, replicas)
     with _vault(context) as vault:
-        source = _source(path)
+        source = open_source(path)
         fitted = None if schema is None else require_fit(context, path, schema, quiet=json)
         consent(_shown_to_all(name, label, purpose, source, fitted), yes=yes, json=json)
         with _progress(source.plain_bytes, "encrypting", json) as advance:
             version = _add(vault, source, name, label, purpose, place, advance)
-        payload = _registration(version, fitted)
+        payload = encode(registration(version, fitted))
         outcome = submit(context.obj, "sharing", "register", payload, as_json=json)
         vault.published(version, outcome.transaction)
     ask_for_copies(context, name, version.root, holders, quiet=json)
@@ -217,23 +216,19 @@ def _listed(data: dict[str, Any]) -> tuple[object, ...]:
 
 
 @contextmanager
-def _vault(context: typer.Context) -> "Iterator[Vault]":
-    # The daemon is started by this same program, and has no use for what reads data files.
-    from node.app.vaults import open_vault
-    from node.edge.vault import VaultError
-
+def _vault(context: typer.Context) -> Iterator[Vault]:
     try:
         yield open_vault(context.obj.dir, prompt_passphrase)
     except VaultError as error:
         raise CommandError(str(error)) from error
 
 
-def _chosen(vault: "Vault", name: str, version: int | None) -> "Version":
+def _chosen(vault: Vault, name: str, version: int | None) -> Version:
     records, own_name = vault.records_of(name)
     return records.version(own_name, version)
 
 
-def _versions(vault: "Vault", name: str | None) -> "list[Version]":
+def _versions(vault: Vault, name: str | None) -> list[Version]:
     """All versions of one data set, or all that the vault holds."""
     if name is not None:
         records, own_name = vault.records_of(name)
@@ -243,34 +238,20 @@ def _versions(vault: "Vault", name: str | None) -> "list[Version]":
     return [*own, *vault.all_received()]
 
 
-def _shown_name(version: "Version") -> str:
+def _shown_name(version: Version) -> str:
     return version.name if version.received is None else version.data
 
 
-def _source(path: Path) -> "Source":
-    from node.edge.vault import open_source
-
-    return open_source(path)
-
-
-def _registration(version: "Version", schema: str | None) -> bytes:
-    from node.app.vaults import registration
-
-    return encode(registration(version, schema))
-
-
 def _add(
-    vault: "Vault",
-    source: "Source",
+    vault: Vault,
+    source: Source,
     name: str,
     label: str,
     purpose: str,
     place: str | None,
     progress: Callable[[int], None],
-) -> "Version":
+) -> Version:
     """A new version, or the same data from an earlier try that did not get as far as the ledger."""
-    from node.edge.vault import AlreadyKept
-
     now_ms = time.time_ns() // 1_000_000
     try:
         return vault.add(source, name, label=label, purpose=purpose, now_ms=now_ms, place=place, progress=progress)
@@ -281,7 +262,7 @@ def _add(
         return replace(known, label=label, purpose=purpose)
 
 
-def _public(version: "Version") -> dict[str, Any]:
+def _public(version: Version) -> dict[str, Any]:
     """What all members see."""
     return {
         "name": version.name,
@@ -296,9 +277,7 @@ def _public(version: "Version") -> dict[str, Any]:
     }
 
 
-def _shown_to_all(
-    name: str, label: str, purpose: str, source: "Source", schema: str | None
-) -> list[tuple[str, object]]:
+def _shown_to_all(name: str, label: str, purpose: str, source: Source, schema: str | None) -> list[tuple[str, object]]:
     columns = ", ".join(f"{column.name} ({column.type})" for column in source.columns)
     return [
         ("name", name),

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from node.api import OperatorClient
 from node.app.jobfile import terms_from_file
-from node.app.settings import read_settings
 from node.base.codec import encode
 from node.base.types import Digest
 from node.cli.common import (
@@ -20,6 +19,7 @@ from node.cli.common import (
     ask,
     console,
     find_digest,
+    full_name,
     parse_digest,
     print_json,
     print_table,
@@ -92,7 +92,7 @@ def approve(
     if basis is not None and not dataset:
         raise CommandError("--basis belongs to --dataset: a file needs none")
     id_ = find_job(context, job)
-    named = dataset if "/" in dataset or not dataset else f"{read_settings(context.obj.dir).org}/{dataset}"
+    named = dataset and full_name(context.obj, dataset)
     using = b"" if basis is None else parse_digest(basis, "request")
     outcome = ask(context.obj, lambda client: client.approve(id_, data, data_set=named, basis=using))
     report(outcome, as_json=json)

@@ -9,8 +9,8 @@ import typer
 
 from node.app.settings import Folder
 from node.base.codec import encode
-from node.base.types import Digest, Height, OrgId, PublicKey, is_cel_version, is_org_id
-from node.cli.common import CommandError, Json, ask, console, print_json, print_table, submit
+from node.base.types import Digest, Height, PublicKey, is_cel_version
+from node.cli.common import CommandError, Json, ask, console, parse_org, print_json, print_table, submit
 from node.cli.join import hand_over
 from node.edge.storage import read_card, readable_card
 from node.ledger.contracts import membership
@@ -89,7 +89,7 @@ def suspend(context: typer.Context, org: Organisation, json: Json = False) -> No
 
     Example: lepton --dir north network suspend south
     """
-    _vote(context, Suspend(_org(org)), as_json=json)
+    _vote(context, Suspend(parse_org(org)), as_json=json)
 
 
 def remove(context: typer.Context, org: Organisation, json: Json = False) -> None:
@@ -97,7 +97,7 @@ def remove(context: typer.Context, org: Organisation, json: Json = False) -> Non
 
     Example: lepton --dir north network remove south
     """
-    _vote(context, Remove(_org(org)), as_json=json)
+    _vote(context, Remove(parse_org(org)), as_json=json)
 
 
 def revoke(
@@ -116,7 +116,7 @@ def revoke(
         raw = b""
     if len(raw) != 32:
         raise CommandError(f"{key!r} is no key: copy its 64 hexadecimal digits from lepton network members --json")
-    _vote(context, Revoke(_org(org), PublicKey(raw)), as_json=json)
+    _vote(context, Revoke(parse_org(org), PublicKey(raw)), as_json=json)
 
 
 def replace(context: typer.Context, card: CardFile, json: Json = False) -> None:
@@ -247,9 +247,3 @@ def _find(context: typer.Context, prefix: str) -> dict[str, Any]:
         raise CommandError(f"{how} with {prefix!r}; list them: lepton network motions")
     motion: dict[str, Any] = matching[0]
     return motion
-
-
-def _org(text: str) -> OrgId:
-    if not is_org_id(text):
-        raise CommandError(f"{text!r} is no organisation's name: use 1 to 63 of a-z, 0-9, '-' and '_'")
-    return OrgId(text)

@@ -1,16 +1,15 @@
 """`lepton schema`: new, register, list, show."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from node.app.schemafile import RARE_ROWS, draft_text, rare_categories, read_schema_file
 from node.base.codec import encode
-from node.base.types import is_org_id
-from node.cli.common import CommandError, Json, Yes, ask, consent, console, print_json, print_table, submit
-
-if TYPE_CHECKING:
-    from node.ledger.contracts.schemas import SchemaColumn
+from node.cli.common import CommandError, Json, Yes, ask, consent, console, parse_org, print_json, print_table, submit
+from node.cli.table import columns_of, progress, table_errors
+from node.ledger.contracts.schemas import SchemaColumn
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -29,8 +28,6 @@ def new(
 
     Example: lepton schema new rows.csv --out heart.toml --name heart
     """
-    from node.app.schemafile import RARE_ROWS, draft_text, rare_categories
-    from node.cli.table import progress, table_errors
     from node.edge.tables import draft_columns, file_source, open_rows
 
     if out.exists():
@@ -75,8 +72,6 @@ def register(
 
     Example: lepton --dir cleveland schema register heart.toml
     """
-    from node.app.schemafile import read_schema_file
-
     schema = read_schema_file(file)
     if not yes and not json:
         _show_columns(schema.columns)
@@ -94,9 +89,8 @@ def list_schemas(
 
     Example: lepton --dir cleveland schema list
     """
-    if owner is not None and not is_org_id(owner):
-        raise CommandError(f"{owner!r} is no organisation's name")
-    found = ask(context.obj, lambda client: client.read("schemas", owner=owner))
+    of = None if owner is None else parse_org(owner)
+    found = ask(context.obj, lambda client: client.read("schemas", owner=of))
     if json:
         print_json(found)
         return
@@ -117,28 +111,23 @@ def show(
 
     Example: lepton --dir cleveland schema show cleveland/heart
     """
-    from node.ledger.contracts.schemas import SchemaColumn
-
     found = ask(context.obj, lambda client: client.read("schema", schema=schema))
     if json:
         print_json(found)
         return
-    columns = tuple(
-        SchemaColumn(**{**column, "categories": tuple(column["categories"])}) for column in found["columns"]
-    )
     print_table(
         found["schema"], ["", ""], [("about", found["about"]), ("registered by", found["schema"].split("/")[0])]
     )
-    _show_columns(columns)
+    _show_columns(columns_of(found))
 
 
-def _show_columns(columns: "tuple[SchemaColumn, ...]") -> None:
+def _show_columns(columns: tuple[SchemaColumn, ...]) -> None:
     print_table(
         "columns", ["name", "type", "unit", "allowed", "must be", "meaning"], [_column(column) for column in columns]
     )
 
 
-def _column(column: "SchemaColumn") -> tuple[Any, ...]:
+def _column(column: SchemaColumn) -> tuple[Any, ...]:
     from node.edge.tables import range_words
 
     allowed = [words for words in (range_words(column), ", ".join(column.categories)) if words]

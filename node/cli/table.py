@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from node.app.schemafile import read_schema_file
+from node.app.vaults import open_vault
 from node.cli.common import CommandError, Json, ask, console, print_json, print_table, prompt_passphrase
+from node.edge.vault import NotKept, VaultError
 from node.ledger.contracts.schemas import SchemaColumn
 
 if TYPE_CHECKING:
+    # Imported where it is used: it loads pyarrow, for which neither the daemon, started by this same program, nor most
+    # commands have a use.
     from node.edge.tables import Converter, Fit, Misfit, TableSource
 
 PREVIEW_ROWS = 5
@@ -142,16 +147,19 @@ class _Run:
 def find_schema(context: typer.Context, schema: str) -> tuple[str, tuple[SchemaColumn, ...]]:
     """Name and columns of a registered schema, or of a schema file."""
     if Path(schema).is_file():
-        from node.app.schemafile import read_schema_file
-
         return schema, read_schema_file(Path(schema)).columns
     return _registered(context, schema)
 
 
 def _registered(context: typer.Context, schema: str) -> tuple[str, tuple[SchemaColumn, ...]]:
     found = ask(context.obj, lambda client: client.read("schema", schema=schema))
+    return found["schema"], columns_of(found)
+
+
+def columns_of(found: dict[str, Any]) -> tuple[SchemaColumn, ...]:
+    """The columns of a schema as the daemon's reading has it."""
     columns = ({**column, "categories": tuple(column["categories"])} for column in found["columns"])
-    return found["schema"], tuple(SchemaColumn(**column) for column in columns)
+    return tuple(SchemaColumn(**column) for column in columns)
 
 
 def require_fit(context: typer.Context, path: Path, schema: str, *, quiet: bool) -> str:
@@ -169,9 +177,7 @@ def require_fit(context: typer.Context, path: Path, schema: str, *, quiet: bool)
 @contextmanager
 def opened_source(context: typer.Context, table: str, version: int | None) -> "Iterator[TableSource]":
     """A file, or a version of the vault that is read in place; what is wrong with it as a `CommandError`."""
-    from node.app.vaults import open_vault
     from node.edge.tables import TableSource, file_source
-    from node.edge.vault import NotKept
 
     with table_errors():
         if Path(table).is_file():
@@ -192,9 +198,7 @@ def opened_source(context: typer.Context, table: str, version: int | None) -> "I
 @contextmanager
 def table_errors() -> Iterator[None]:
     """What is wrong with a table or with the vault as a `CommandError`."""
-    # The daemon is started by this same program, and has no use for what reads data files.
     from node.edge.tables import TableError
-    from node.edge.vault import VaultError
 
     try:
         yield

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from node.api import OperatorClient
 from node.app.settings import read_settings
 from node.base.codec import encode
-from node.base.types import OrgId, is_org_id
+from node.base.types import OrgId
 from node.cli.common import (
     CommandError,
     Json,
@@ -19,7 +19,9 @@ from node.cli.common import (
     ask,
     consent,
     console,
+    full_name,
     parse_digest,
+    parse_org,
     print_json,
     print_table,
     submit,
@@ -102,7 +104,7 @@ def replicate(
     """
     data, number = _own(context, name, version)
     consent([("copy of", f"{data}, version {number}"), ("kept at", at)], yes=yes, json=json)
-    submit(context.obj, "replicas", "replicate", encode(Replicate(data, number, _holder(at))), as_json=json)
+    submit(context.obj, "replicas", "replicate", encode(Replicate(data, number, parse_org(at))), as_json=json)
 
 
 def release(
@@ -117,7 +119,7 @@ def release(
     Example: lepton --dir cleveland data release patients --at zurich
     """
     data, number = _own(context, name, version)
-    submit(context.obj, "replicas", "release", encode(Release(data, number, _holder(at))), as_json=json)
+    submit(context.obj, "replicas", "release", encode(Release(data, number, parse_org(at))), as_json=json)
 
 
 def restore(context: typer.Context, name: Name, version: Which = 0, json: Json = False) -> None:
@@ -204,15 +206,9 @@ def _advance(bar: Progress, task: TaskID, found: dict[str, Any]) -> None:
 
 def _own(context: typer.Context, name: str, version: int, root: bytes | None = None) -> tuple[str, int]:
     """The full name of an own data set, and the number of the version (of this fingerprint). Raises `CommandError`."""
-    data = name if "/" in name else f"{read_settings(context.obj.dir).org}/{name}"
+    data = full_name(context.obj, name)
     for found in ask(context.obj, lambda client: client.read("sharing")):
         if found["data"] == data:
             of_root = [v["version"] for v in found["history"] if root is not None and v["commitment"] == root.hex()]
             return data, version or max(of_root, default=found["version"])
     raise CommandError(f"the ledger has no data set {data}; look with: lepton data list")
-
-
-def _holder(text: str) -> OrgId:
-    if not is_org_id(text):
-        raise CommandError(f"{text!r} is no organisation's name")
-    return OrgId(text)

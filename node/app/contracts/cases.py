@@ -25,20 +25,20 @@ class CaseResult:
         return expected and self.case.line in (None, self.decision.line)
 
 
-def run_cases(file: RulesFile, compiled: Compiled, owner: OrgId = OWNER) -> Sequence[CaseResult]:
+def run_cases(file: RulesFile, compiled: Compiled) -> Sequence[CaseResult]:
     """All cases, in the file's order."""
-    contract = f"{owner}/{file.rules.name}"
-    return [CaseResult(case, compiled.decide(_facts(file, case, owner), contract, 1)) for case in file.cases]
+    contract = f"{OWNER}/{file.rules.name}"
+    return [CaseResult(case, compiled.decide(_facts(file, case), contract, 1)) for case in file.cases]
 
 
-def _facts(file: RulesFile, case: CasePart, owner: OrgId) -> Facts:
+def _facts(file: RulesFile, case: CasePart) -> Facts:
     data, counts = case.data, case.counts
     first = file.rules.data[0] if file.rules.data else ""
     return Facts(
         requester=OrgId(case.requester),
         purpose=case.purpose,
         operation=case.operation,
-        data=DataFacts(data.name or first, owner, data.kind, data.label, data.purpose, data.schema_, data.version),
+        data=DataFacts(data.name or first, OWNER, data.kind, data.label, data.purpose, data.schema_, data.version),
         agreement=None if case.agreement is None else _agreement(case.agreement),
         now_ms=case.now,
         counts=Counts(counts.granted, counts.fetched, counts.granted_all, counts.fetched_all),
