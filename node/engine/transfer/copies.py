@@ -10,13 +10,13 @@ from dataclasses import replace
 from node.base.codec import encode
 from node.base.crypto import SealError, open_sealed_with_any
 from node.base.ports import Clock, StateReader
-from node.base.types import OrgId, data_owner
+from node.base.types import OrgId
 from node.edge.vault import ChunkPlace, Copies, Copy, Vault, Version, VersionDamaged, sealed_bytes_max
 from node.edge.vault.chunks import SEALED_BYTES_MAX
 from node.edge.vault.records import RECORD_BYTES_MAX, from_bytes
 from node.engine.loop import SubmissionRefused
 from node.engine.submitter import VALID_MS
-from node.engine.transfer.fetching import ask_digests
+from node.engine.transfer.fetching import ask_digests, holders
 from node.engine.transfer.library import Library
 from node.engine.transfer.pulling import Goal, Liars, Puller
 from node.engine.transfer.requests import Keeping, RecordRequest
@@ -92,10 +92,10 @@ class CopyKeeper:
         registered = _registered(self._state, data, number)
         claim, place = Keeping(data, number), ChunkPlace(self._copies.place)
         digests = await ask_digests(
-            self._puller, lambda: self.holders(data, number), claim, registered.commitment, _chunks(registered)
+            self._puller, lambda: self._holders(data, number), claim, registered.commitment, _chunks(registered)
         )
         record = await self._record(data, number)
-        goal = Goal(claim, digests, place, lambda: self.holders(data, number))
+        goal = Goal(claim, digests, place, lambda: self._holders(data, number))
         missing = await asyncio.to_thread(place.missing, digests, sealed_bytes_max(0))
         await self._puller.pull(goal, missing)
         await asyncio.to_thread(place.settle, digests)
@@ -106,13 +106,12 @@ class CopyKeeper:
     async def _record(self, data: str, number: int) -> bytes:
         """The owner's sealed record, from whoever gives one."""
         asked = RecordRequest(data, number)
-        answer = await self._puller.ask_any(self.holders(data, number), asked, RECORD_BYTES_MAX)
+        answer = await self._puller.ask_any(self._holders(data, number), asked, RECORD_BYTES_MAX)
         if answer is None:
             raise NoCopy(f"nobody gives the record of version {number} of {data} now")
         return answer[1]
 
-    def holders(self, data: str, number: int) -> list[OrgId]:
-        """The owner and whoever has a whole copy, by the ledger's word."""
+    def _holders(self, data: str, number: int) -> list[OrgId]:
         return holders(self._state, data, number)
 
     async def _say_held(self, data: str, number: int) -> None:
@@ -210,14 +209,6 @@ class Restorer:
                 continue
             return replace(version, place=vault.default_place)
         raise NoCopy(f"nobody gives a record of version {number} of {data}: {'; '.join(faults) or 'no copy is kept'}")
-
-
-def holders(state: StateReader, data: str, number: int) -> list[OrgId]:
-    """The owner and whoever has a whole copy, by the ledger's word."""
-    owner = data_owner(data)
-    assert owner is not None, "the ledger knows no other names"
-    found = replicas.copies(view(state, replicas.NAME), data, number)
-    return [owner, *(holder for holder, copy in found if copy.held_ms is not None)]
 
 
 def _registered(state: StateReader, data: str, number: int) -> DataSet:

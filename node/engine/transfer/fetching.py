@@ -136,17 +136,13 @@ class Fetcher:
         progress.doing = "looking for what is here"
         missing = await asyncio.to_thread(place.missing, digests, sealed_bytes_max(0))
         progress.state, progress.doing = "fetching", ""
-        progress.goal = Goal(Fetching(arrival.fetch), digests, place, lambda: self.holders(arrival))
+        progress.goal = Goal(Fetching(arrival.fetch), digests, place, lambda: self._holders(arrival))
         await self._puller.pull(progress.goal, missing)
         progress.doing = "waiting for the disk"
         await asyncio.to_thread(self._keep, arrival, registered, content, digests, place)
 
-    def holders(self, arrival: Arrival) -> list[OrgId]:
-        """Who has it by the ledger's word, the owner first."""
-        owner = data_owner(arrival.data)
-        assert owner is not None, "the ledger knows no other names"
-        copies = replicas.copies(view(self._state, replicas.NAME), arrival.data, arrival.version)
-        return [owner, *(holder for holder, copy in copies if copy.held_ms is not None)]
+    def _holders(self, arrival: Arrival) -> list[OrgId]:
+        return holders(self._state, arrival.data, arrival.version)
 
     async def _key(self, progress: Progress) -> VersionKey:
         """The version's key, out of the envelope of which the ledger has the digest."""
@@ -193,7 +189,7 @@ class Fetcher:
             return content.digests
         return await ask_digests(
             self._puller,
-            lambda: self.holders(arrival),
+            lambda: self._holders(arrival),
             Fetching(arrival.fetch),
             registered.commitment,
             content.chunks,
@@ -234,12 +230,20 @@ class Fetcher:
         self._arrivals.forget(arrival.fetch)
 
 
+def holders(state: StateReader, data: str, number: int) -> list[OrgId]:
+    """The owner and whoever has a whole copy, by the ledger's word."""
+    owner = data_owner(data)
+    assert owner is not None, "the ledger knows no other names"
+    found = replicas.copies(view(state, replicas.NAME), data, number)
+    return [owner, *(holder for holder, copy in found if copy.held_ms is not None)]
+
+
 async def ask_digests(
-    puller: Puller, holders: Callable[[], Sequence[OrgId]], claim: Claim, root: Digest, count: int
+    puller: Puller, asked: Callable[[], Sequence[OrgId]], claim: Claim, root: Digest, count: int
 ) -> tuple[Digest, ...]:
     """The digests of all chunks, from whoever gives the ones that the root covers."""
     while True:
-        for holder in holders():
+        for holder in asked():
             answer = await puller.ask_any([holder], DigestsRequest(claim, 0), 32 * count)
             if answer is None or len(answer[1]) != 32 * count:
                 continue
