@@ -6,7 +6,7 @@ chunk that is being stored.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -231,7 +231,10 @@ async def _to_the_end(store: Callable[[Goal, int, bytes | memoryview], None], *w
     try:
         await asyncio.shield(storing)
     except asyncio.CancelledError:
-        await asyncio.wait((storing,))
+        while not storing.done():
+            # Who was stopped is cancelled again when the whole transfer ends.
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((storing,))
         raise
 
 

@@ -69,3 +69,21 @@ async def test_nothing_is_stored_after_a_transfer_has_ended(tmp_path):
         await puller.pull(goal, range(len(CHUNKS)))
 
     assert (faults, place.stored) == ([BOB], 1)
+
+
+async def test_nothing_is_stored_after_a_transfer_that_was_cancelled_twice(tmp_path):
+    place = SlowPlace(tmp_path / "chunks")
+    puller = Puller(ADA, cast(Transport, cast(Any, LiesLater(place))), SystemClock(), lambda org, reason: None)
+    goal = Goal(Fetching(Digest(bytes(32))), [chunk_digest(CHUNKS[0])], place, lambda: [BOB])
+    pulling = asyncio.ensure_future(puller.pull(goal, [0]))
+    await asyncio.to_thread(place.begun.wait, 10)
+
+    pulling.cancel()
+    for _ in range(10):
+        # Until the transfer waits for its request, and that for the disk.
+        await asyncio.sleep(0)
+    pulling.cancel()
+    asyncio.get_running_loop().call_later(0.1, place.let.set)
+    await asyncio.gather(pulling, return_exceptions=True)
+
+    assert (pulling.cancelled(), place.stored) == (True, 1)
