@@ -9,19 +9,10 @@ from node.ledger import system
 from node.ledger.contracts.sharing import Register
 from node.ledger.errors import Untrusted
 from node.ledger.light import build_path
-from node.ledger.snapshot import (
-    CHUNK_BYTES,
-    Part,
-    Sizes,
-    SnapshotHead,
-    chunk_writes,
-    decode_head,
-    encode_chunk,
-    verify_head,
-)
-from node.ledger.tree import key_hash, subtree
+from node.ledger.snapshot import CHUNK_BYTES, SnapshotHead, chunk_writes, decode_head, verify_head
 from node.testing.founding import Founding, MemoryChain
 from node.testing.simulation import Disk
+from node.testing.snapshots import cut
 
 Built = tuple[list[bytes], Callable[[bytes], bool]]
 BLOCKS = 3
@@ -37,19 +28,6 @@ def _chain() -> MemoryChain:
     return chain
 
 
-def _cut(chain: MemoryChain, chunk_bytes: int) -> list[tuple[Part, bytes]]:
-    """The state as a snapshot cuts it."""
-    entries = sorted(chain.state.values.items(), key=lambda entry: key_hash(entry[0]))
-    sizes = Sizes()
-    for key, value in entries:
-        sizes.add(key_hash(key), key, value)
-    found = []
-    for prefix, depth in sizes.cuts(chunk_bytes):
-        inside = [entry for entry in entries if int.from_bytes(key_hash(entry[0]), "big") >> 256 - depth == prefix]
-        found.append((Part(prefix, depth, subtree(prefix, depth, inside)[0]), encode_chunk(inside)))
-    return found
-
-
 def head(folder: Path) -> Built:
     """The head with its manifest: what is accepted follows from the genesis, and has these bytes as its only form."""
     chain = _chain()
@@ -60,7 +38,7 @@ def head(folder: Path) -> Built:
     path = build_path(system.set_history(disk.state), disk.certified_header, height)
     receipts = chain.executed[-1].receipts
     corpus = [
-        encode(SnapshotHead(path, chain.certified[-1], receipts, tuple(part for part, _ in _cut(chain, chunk_bytes))))
+        encode(SnapshotHead(path, chain.certified[-1], receipts, cut(chain.state.values, chunk_bytes)[0]))
         for chunk_bytes in (CHUNK_BYTES, SMALL_CHUNK_BYTES)
     ]
 
@@ -78,7 +56,7 @@ def head(folder: Path) -> Built:
 
 def chunk(folder: Path) -> Built:
     """A chunk of one part: nothing is accepted but the part's own."""
-    part, true = max(_cut(_chain(), SMALL_CHUNK_BYTES), key=lambda cut: len(cut[1]))
+    part, true = max(zip(*cut(_chain().state.values, SMALL_CHUNK_BYTES), strict=True), key=lambda found: len(found[1]))
 
     def feed(data: bytes) -> bool:
         try:

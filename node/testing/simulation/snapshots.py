@@ -23,8 +23,6 @@ from node.ledger.light import build_path
 from node.ledger.memory import MemoryState
 from node.ledger.snapshot import (
     Chunk,
-    Part,
-    Sizes,
     SnapshotHead,
     all_writes,
     chunk_writes,
@@ -33,12 +31,13 @@ from node.ledger.snapshot import (
     parts_digest,
     verify_head,
 )
-from node.ledger.tree import key_hash, state_root, subtree, updated_nodes
+from node.ledger.tree import state_root, updated_nodes
 from node.testing.founding import Founding, MemoryChain
 from node.testing.simulation import coverage
 from node.testing.simulation.checkers import require
 from node.testing.simulation.coverage import Coverage
 from node.testing.simulation.disk import Disk
+from node.testing.snapshots import cut
 
 HEIGHTS = (Height(4), Height(8))
 """Of the snapshots."""
@@ -93,19 +92,11 @@ def _world() -> _World:
 
 
 def _snapshot(chain: MemoryChain, disk: Disk, values: dict[bytes, bytes]) -> _Snapshot:
-    entries = sorted(values.items(), key=lambda entry: key_hash(entry[0]))
-    sizes = Sizes()
-    for key, value in entries:
-        sizes.add(key_hash(key), key, value)
-    parts, chunks = [], []
-    for prefix, depth in sizes.cuts(CHUNK_BYTES):
-        inside = [entry for entry in entries if int.from_bytes(key_hash(entry[0]), "big") >> 256 - depth == prefix]
-        parts.append(Part(prefix, depth, subtree(prefix, depth, inside)[0]))
-        chunks.append(encode_chunk(inside))
+    parts, chunks = cut(values, CHUNK_BYTES)
     height = Height(chain.height)
     path = build_path(system.set_history(disk.state), disk.certified_header, height)
-    head = SnapshotHead(path, chain.certified[-1], chain.executed[-1].receipts, tuple(parts))
-    return _Snapshot(encode(head), tuple(chunks))
+    head = SnapshotHead(path, chain.certified[-1], chain.executed[-1].receipts, parts)
+    return _Snapshot(encode(head), chunks)
 
 
 class _Peer:

@@ -15,23 +15,11 @@ from node.ledger.contracts.sharing import Register
 from node.ledger.errors import Untrusted
 from node.ledger.light import build_path
 from node.ledger.memory import MemoryState
-from node.ledger.snapshot import Part, Sizes, SnapshotHead, all_writes, chunk_writes, upper_nodes, verify_head
-from node.ledger.tree import key_hash, state_root, subtree, updated_nodes
+from node.ledger.snapshot import SnapshotHead, all_writes, chunk_writes, upper_nodes, verify_head
+from node.ledger.tree import state_root, updated_nodes
 from node.testing.founding import Founding, MemoryChain
 from node.testing.signing import verify_hash
-
-
-def cut(values: dict[bytes, bytes], chunk_bytes: int = snapshot.CHUNK_BYTES) -> tuple[tuple[Part, ...], list[bytes]]:
-    ordered = sorted(values.items(), key=lambda entry: key_hash(entry[0]))
-    sizes = Sizes()
-    for key, value in ordered:
-        sizes.add(key_hash(key), key, value)
-    parts, chunks = [], []
-    for prefix, depth in sizes.cuts(chunk_bytes):
-        inside = [e for e in ordered if int.from_bytes(key_hash(e[0]), "big") >> 256 - depth == prefix]
-        parts.append(Part(prefix, depth, subtree(prefix, depth, inside)[0]))
-        chunks.append(snapshot.encode_chunk(inside))
-    return tuple(parts), chunks
+from node.testing.snapshots import cut
 
 
 def whole(values: dict[bytes, bytes]) -> MemoryState:
