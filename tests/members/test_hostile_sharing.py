@@ -218,8 +218,8 @@ async def test_what_a_modified_client_tries_is_refused_with_its_reason(tmp_path)
             "a chunk that is none": (ChunksRequest(Fetching(standing_fetch), 2, 3), "the version has 2 chunks"),
             "chunks without end": (ChunksRequest(Fetching(standing_fetch), 0, 1 << 40), "the version has 2 chunks"),
             "digests beyond the last": (DigestsRequest(Fetching(standing_fetch), 1 << 40), "the version has 2 chunks"),
-            "a holder that is none": (ChunksRequest(Keeping(DATA, 1), 0, 1), ""),
-            "the owner's record": (RecordRequest(DATA, 1), ""),
+            "a holder that is none": (ChunksRequest(Keeping(DATA, 1), 0, 1), "neither owns"),
+            "the owner's record": (RecordRequest(DATA, 1), "neither owns"),
             "in another's name, by the carrier": (
                 CarriedRequest(OrgId(FRIEND), ChunksRequest(Fetching(revoked_fetch), 0, 1)), "serves nobody"
             ),

@@ -1,6 +1,5 @@
 """Rows for the learner from the vault: opened into memory, never in the clear on a disk."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ async def test_a_plain_file_is_used_where_it_lies_and_without_a_choice_there_are
 
 async def test_what_is_no_table_or_not_there_is_refused_in_words(desk: Desk, tmp_path: Path):
     lines = tmp_path / "notes.jsonl"
-    lines.write_bytes(io.BytesIO(b'{"a": 1}\n').getvalue())
+    lines.write_bytes(b'{"a": 1}\n')
     desk.add(lines, "notes")
 
     with pytest.raises(LearnerError, match="ada/notes is jsonl"):

@@ -32,6 +32,7 @@ class Wire:
         self._target = target
         self._is_cut = False
         self._open: list[socket.socket] = []
+        self._threads: list[Thread] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self._begin(self._accept)
@@ -53,7 +54,7 @@ class Wire:
 
     def _begin(self, work: Callable[..., None], *arguments: socket.socket) -> None:
         thread = Thread(target=work, args=arguments)
-        self._threads = [*getattr(self, "_threads", []), thread]
+        self._threads.append(thread)
         thread.start()
 
     def _accept(self) -> None:

@@ -238,9 +238,8 @@ def test_a_restarted_replica_sends_the_same_bytes():
 
 def test_a_member_with_another_cel_than_the_chains_neither_votes_nor_applies():
     founded = found(4)
-    replica = make(founded, Disk(founded.genesis), cel_version="9.9.9")
-    fit = make(founded, Disk(founded.genesis))
-    proposer = next(i for i in range(4) if founded.genesis.body.cards[i].body.org == fit.members.proposer(Height(1), 0))
+    author = make(founded, Disk(founded.genesis)).members.proposer(Height(1), 0)
+    proposer = founded.orgs.index(author)
     replica, fit = (make(founded, Disk(founded.genesis), proposer, version) for version in ("9.9.9", CEL_VERSION))
 
     effects = []
