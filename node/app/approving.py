@@ -9,15 +9,18 @@ from node.api import OperatorRefusal
 from node.app.commitments import SALT_BYTES, commit_file, keep
 from node.app.rows import ApprovedRows, Chosen
 from node.app.settings import Folder
+from node.app.transfers import bases_of
 from node.base.ports import Entropy, Learner, LearnerError, StateReader, Statistics
 from node.base.types import Digest, OrgId, data_owner
 from node.edge.vault import Vault, VaultError, Version
-from node.ledger.contracts import access, sharing
-from node.ledger.contracts.access import State, store
+from node.ledger.contracts import sharing
 from node.ledger.contracts.agreements import Operation
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.training import Approve, JobView, Used, why_not_used
 from node.ledger.system import head
+
+_TRAINS = (Operation.TRAIN, None)
+"""An authorisation names no operation: it is for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +108,14 @@ class Approvals:
     def _basis(self, data: str, version: Version, asked: Digest | None) -> Digest:
         """What lets this member train on another's data set."""
         received = () if version.received is None else (version.received.basis,)
-        candidates: list[Digest] = [asked] if asked is not None else [*received, *self._granted(data)]
+        given = (basis.id for basis in bases_of(self._state, self._org, data) if basis.operation in _TRAINS)
+        candidates: list[Digest] = [asked] if asked is not None else [*received, *given]
         reasons = [self._why_not(Used(data, 1, basis)) for basis in candidates]
         for basis, why in zip(candidates, reasons, strict=True):
             if why is None:
                 return basis
         why = reasons[0] if reasons else "nothing lets this member use it"
         raise OperatorRefusal(f"{why} Ask its owner: lepton data request {data} --operation train --purpose ...")
-
-    def _granted(self, data: str) -> list[Digest]:
-        requests = store.requests(view(self._state, access.NAME))
-        return [
-            id_
-            for id_, found in requests
-            if (found.data, found.requester, found.state, found.operation)
-            == (data, self._org, State.GRANTED, Operation.TRAIN)
-        ]
 
     def _why_not(self, used: Used) -> str | None:
         return why_not_used(self._state, (used,), self._org, time_ms=head(self._state).time_ms)

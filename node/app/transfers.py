@@ -91,7 +91,7 @@ class Transfers:
             if found is None or found.data != data:
                 raise OperatorRefusal(f"{id_.hex()} is no request or authorisation for {data}")
             return found
-        standing = [basis for basis in self._bases(data) if self._stands(basis)]
+        standing = [basis for basis in bases_of(self._state, self._org, data) if self._stands(basis)]
         if not standing:
             raise OperatorRefusal(
                 f"nothing lets {self._org} have {data} now; ask its owner: lepton data request {data} "
@@ -100,16 +100,17 @@ class Transfers:
         # What may be written out comes first.
         return min(standing, key=lambda basis: basis.operation not in (Operation.DOWNLOAD, None))
 
-    def _bases(self, data: str) -> list[Basis]:
-        requests = store.requests(view(self._state, access.NAME))
-        ids = [
-            id_
-            for id_, request in requests
-            if (request.data, request.requester, request.state) == (data, self._org, State.GRANTED)
-        ]
-        given = sharing.authorized_by(view(self._state, sharing.NAME), data, self._org)
-        found = (access.basis(self._state, id_) for id_ in (*ids, *(() if given is None else (given,))))
-        return [basis for basis in found if basis is not None]
-
     def _stands(self, basis: Basis) -> bool:
         return access.refusal_of_basis(self._state, basis.id, time_ms=head(self._state).time_ms) is None
+
+
+def bases_of(state: StateReader, org: OrgId, data: str) -> list[Basis]:
+    """What was granted or authorised to the organisation for another's data set, whether or not it still stands."""
+    ids = [
+        id_
+        for id_, request in store.requests(view(state, access.NAME))
+        if (request.data, request.requester, request.state) == (data, org, State.GRANTED)
+    ]
+    given = sharing.authorized_by(view(state, sharing.NAME), data, org)
+    found = (access.basis(state, id_) for id_ in (*ids, *(() if given is None else (given,))))
+    return [basis for basis in found if basis is not None]
