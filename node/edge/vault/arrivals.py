@@ -166,10 +166,6 @@ class Envelopes:
         path = self._path(basis, version)
         return path.read_bytes() if path.exists() else None
 
-    def forget(self, basis: Digest, version: int) -> None:
-        """Remove it. Raises `OSError`."""
-        self._path(basis, version).unlink(missing_ok=True)
-
     def _path(self, basis: Digest, version: int) -> Path:
         return self._folder / f"{basis.hex()}-{version:08}"
 

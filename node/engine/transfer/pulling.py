@@ -40,8 +40,6 @@ class Goal:
     """Who has it by the ledger's word, the owner first."""
     done: int = 0
     """Chunks that are here."""
-    sealed_bytes: int = 0
-    """That came since the start of this process."""
     sources: tuple[Source, ...] = ()
     """Who is being asked now."""
     fault: str = ""
@@ -172,7 +170,6 @@ class Puller:
                     if sealed is None:
                         break
                     await _to_the_end(_store, goal, came, sealed)
-                    goal.sealed_bytes += len(sealed)
                     under.inbox.put_nowait(Came(ask.ask, came))
                     came += 1
         except LinkError as error:
