@@ -64,14 +64,15 @@ def claims(audit: Audit, found: list[Row]) -> list[Claim]:
     if newest in standing:
         value = standing[newest]
         number = 0 if value is None else decode(DataSet, value).number
-        made.append(Claim("versions", number, _count(found, "registered")))
+        made.append(Claim("versions", number, _count(found, data, "registered")))
     if total in standing:
         value = standing[total]
         counts = Counts() if value is None else decode(Counts, value)
-        made.append(Claim("grants", counts.grants, _count(found, "granted")))
-        made.append(Claim("fetches", counts.fetches, _count(found, "fetched")))
+        made.append(Claim("grants", counts.grants, _count(found, data, "granted")))
+        made.append(Claim("fetches", counts.fetches, _count(found, data, "fetched")))
     return made
 
 
-def _count(found: list[Row], event: str) -> int:
-    return sum(row.events.count(event) for row in found)
+def _count(found: list[Row], data: str, event: str) -> int:
+    """Of this data set alone: what explains its rows may be another's grant."""
+    return sum(row.events.count(event) for row in found if row.data == (data,))

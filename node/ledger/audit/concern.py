@@ -76,9 +76,11 @@ class _Named:
         body = transaction.body
         values = [payload, *(event_of(event.contract, event.body) for event in receipt.events)]
         leaves = [leaf for value in values for leaf in _leaves(value)]
-        self.texts = {leaf for leaf in leaves if isinstance(leaf, str)}
-        self.ids = {leaf for leaf in leaves if isinstance(leaf, bytes) and len(leaf) == 32}
-        self.data = {text for text in self.texts if data_owner(text) is not None} | own_data(body.org, payload)
+        self.texts = {leaf for _, leaf in leaves if isinstance(leaf, str)}
+        self.ids = {leaf for _, leaf in leaves if isinstance(leaf, bytes) and len(leaf) == 32}
+        # Only where a data set is meant: words of the form owner/name must not turn the transaction away from its own.
+        named = {leaf for name, leaf in leaves if name == "data" and isinstance(leaf, str)}
+        self.data = {text for text in named if data_owner(text) is not None} | own_data(body.org, payload)
 
 
 def own_data(org: OrgId, payload: Any) -> set[str]:
@@ -117,12 +119,13 @@ def job_of(body: bytes) -> bytes:
     return b"" if found is None else found.job
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """(the field that it stands in, the value) of all that is no record and no tuple."""
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
-            yield from _leaves(getattr(value, field.name))
+            yield from _leaves(getattr(value, field.name), field.name)
     elif isinstance(value, tuple):
         for item in value:
-            yield from _leaves(item)
+            yield from _leaves(item, name)
     else:
-        yield value
+        yield name, value
