@@ -1,8 +1,8 @@
 """Training jobs on the ledger: proposed, approved by every participant, trained round by round, done.
 
 `jobs` a job before and around its training rounds; `rounds` the phases of one; `weights` whole numbers from rows;
-`using` whether registered data sets may
-be trained on; `types` what is asked and kept; `store` where it is kept, and the views of it.
+`using` whether registered data sets may be trained on; `types` what is asked and kept; `store` where it is kept, and
+the views of it.
 
 =============================  =================================================
 key                            value

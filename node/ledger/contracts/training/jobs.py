@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from node.base.types import Digest, OrgId
-from node.ledger.contracts.contract import Context, Rejected
+from node.ledger.contracts.contract import Context, Rejected, is_text
 from node.ledger.contracts.training.rounds import open_round
 from node.ledger.contracts.training.store import emit, job_key, proposed_key
 from node.ledger.contracts.training.types import (
@@ -48,7 +48,7 @@ def propose(context: Context, terms: JobTerms) -> None:
 
 def _conditions(context: Context, terms: JobTerms) -> list[tuple[str, bool, str]]:
     orgs = terms.participants
-    name_fits = 0 < len(terms.name) <= NAME_CHARACTERS_MAX and terms.name.isprintable()
+    name_fits = bool(terms.name) and is_text(terms.name, NAME_CHARACTERS_MAX)
     known = all(org in context.members.keys for org in orgs)
     return [
         ("bad-name", name_fits, f"name the job in 1 to {NAME_CHARACTERS_MAX} printable characters"),
@@ -100,7 +100,7 @@ def approve(context: Context, asked: Approve) -> None:
 def refuse(context: Context, asked: Refuse) -> None:
     """A participant does not take part: the job ends before it begins."""
     _, job = _proposed_for(context, asked.job)
-    if len(asked.why) > REASON_CHARACTERS_MAX or not asked.why.isprintable():
+    if not is_text(asked.why, REASON_CHARACTERS_MAX):
         raise Rejected("bad-reason", f"give the reason in at most {REASON_CHARACTERS_MAX} printable characters")
     reason = f"{context.org} refused: {asked.why}" if asked.why else f"{context.org} refused"
     context.store(job_key(asked.job), replace(job, state=JobState.REFUSED, reason=reason))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from node.base.types import ZERO_DIGEST, Digest, OrgId
-from node.ledger.contracts.contract import Context, Rejected
+from node.ledger.contracts.contract import Context, Rejected, is_text
 from node.ledger.contracts.training.store import emit, job_key, proposed_key, round_key
 from node.ledger.contracts.training.types import (
     EXPONENT_MAX,
@@ -164,7 +164,7 @@ def prepared(context: Context, asked: Prepared) -> None:
 def unable(context: Context, asked: Unable) -> None:
     """The statistics give no preparation; the job fails when a quorum of the cohort says so."""
     open_ = _load(context, asked.job, 0, Phase.PREPARING, asked.attempt)
-    if len(asked.why) > REASON_CHARACTERS_MAX or not asked.why.isprintable():
+    if not is_text(asked.why, REASON_CHARACTERS_MAX):
         raise Rejected("bad-reason", f"give the reason in at most {REASON_CHARACTERS_MAX} printable characters")
     if _report(open_, PreparedBy(context.org, ZERO_DIGEST, ZERO_DIGEST, 0)):
         open_.fail(f"the data cannot be prepared: {asked.why}")

@@ -162,6 +162,18 @@ def test_terms_outside_their_bounds_are_refused(change, code):
     assert caught.value.code == code
 
 
+def test_no_version_of_unicode_decides_over_words():
+    later = "\u0378"  # a character that no version of Unicode has yet
+    world = World(4, name=later)
+    assert world.job.terms.name == later
+    world.call("m1", "refuse", Refuse(world.id, later))
+    assert world.job.reason == f"m1 refused: {later}"
+    world = World().approve_all()
+    for org in world.orgs:
+        world.commit(org)
+    world.call("m0", "unable", Unable(world.id, 0, later))
+
+
 def test_a_stranger_proposes_nothing():
     world = World()
     assert world.refused("stranger", "propose", world.terms) == "not-member"
