@@ -28,13 +28,12 @@ decisions: refused-by-rule, error-by-rule, rule-undecided.
 from node.base.types import Height
 from node.ledger.contracts.contract import Contract, Frame, Method, Readable, View, view
 from node.ledger.contracts.rules.compiled import (
-    COST_PER_CHARACTER,
     UNDECIDED,
     BrokenRules,
     Compiled,
     compile_rules,
+    compiling_cost,
     ready,
-    source_characters,
 )
 from node.ledger.contracts.rules.deploying import deploy, upgrade
 from node.ledger.contracts.rules.facts import VARIABLES, AgreementFacts, Counts, DataFacts, Facts
@@ -97,18 +96,22 @@ def decide(ledger: Readable, frame: Frame, data: str, facts: Facts) -> Decision 
     if found is None:
         return None
     contract, planned = found
+
+    def pay(rules_: RuleSet) -> RuleSet:
+        # A member that was just started has to compile first: each block pays for that once for each contract, before.
+        frame.budget.spend_once(facts.requester, planned.digest, compiling_cost(rules_))
+        return rules_
+
     try:
-        compiled = ready(planned.digest, lambda: _rules_of(rules, contract, planned.number))
+        compiled = ready(planned.digest, lambda: pay(_rules_of(rules, contract, planned.number)))
     except BrokenRules as broken:
         # A CEL that was adopted since may take less than the one under which the contract was deployed.
-        written = _rules_of(rules, contract, planned.number)
-        frame.budget.spend(facts.requester, COST_PER_CHARACTER * source_characters(written))
+        written = pay(_rules_of(rules, contract, planned.number))
         return _undecided(contract, planned, broken) if data.partition("/")[2] in written.data else None
+    pay(compiled.rules)
     if data.partition("/")[2] not in compiled.rules.data:
         return None
     frame.budget.spend(facts.requester, compiled.cost)
-    # A member that was just started has to compile first: each block pays for that once for each contract.
-    frame.budget.spend_once(facts.requester, planned.digest, compiled.compiling_cost)
     return compiled.decide(facts, contract, planned.number)
 
 

@@ -23,8 +23,9 @@ SOURCE_CHARACTERS_MAX = 8_192
 """Of all conditions together."""
 COST_MAX = 10_000
 """Steps of one decision at the most: about a millisecond."""
-COST_PER_CHARACTER = 20
-"""What compiling takes, in steps: about two microseconds a character."""
+COST_OF_COMPILING, COST_PER_LINE, COST_PER_CHARACTER = 10_000, 500, 20
+"""What compiling takes, in steps of a tenth of a microsecond: a millisecond for the dates' own language, fifty
+microseconds a condition, two a character."""
 TIME_MS_LIMIT = 1 << 53
 KEPT_MAX = 256
 """Compiled rule sets in memory; each has some ten kilobytes."""
@@ -51,8 +52,6 @@ class Compiled:
 
     rules: RuleSet
     ladder: Ladder
-    compiling_cost: int
-    """Steps of making this anew."""
 
     @property
     def cost(self) -> int:
@@ -76,7 +75,12 @@ class Compiled:
                 return Decision(Outcome.REFUSE, contract, version, index + 1, UNDECIDED, words)
 
 
-def source_characters(rules: RuleSet) -> int:
+def compiling_cost(rules: RuleSet) -> int:
+    """Steps of compiling it, in order or not: to be paid before."""
+    return COST_OF_COMPILING + COST_PER_LINE * len(rules.lines) + COST_PER_CHARACTER * _source_characters(rules)
+
+
+def _source_characters(rules: RuleSet) -> int:
     """Of all conditions together."""
     return sum(len(line.when) for line in rules.lines)
 
@@ -96,7 +100,7 @@ def compile_rules(rules: RuleSet) -> Compiled:
     if ladder.cost > COST_MAX:
         reason = f"The conditions may take {ladder.cost} steps together, {COST_MAX} at most are allowed."
         raise BrokenRules(f"rule-{Reason.TOO_COSTLY.value}", reason)
-    return Compiled(rules, ladder, COST_PER_CHARACTER * source_characters(rules))
+    return Compiled(rules, ladder)
 
 
 def ready(digest: Digest, load: Callable[[], RuleSet]) -> Compiled:
@@ -104,15 +108,25 @@ def ready(digest: Digest, load: Callable[[], RuleSet]) -> Compiled:
 
     Of too many, the one that was longest not asked for goes.
     """
-    compiled = _KEPT.pop(digest, None) or compile_rules(load())
-    _KEPT[digest] = compiled
+    kept = _KEPT.pop(digest, None) or _compiled_or_broken(load())
+    _KEPT[digest] = kept
     if len(_KEPT) > KEPT_MAX:
         del _KEPT[next(iter(_KEPT))]
-    return compiled
+    if isinstance(kept, BrokenRules):
+        # Another one, for what is raised holds on to where it was raised.
+        raise BrokenRules(kept.code, kept.reason, kept.line)
+    return kept
 
 
-_KEPT: dict[Digest, Compiled] = {}
-"""By digest, from which all else follows."""
+def _compiled_or_broken(rules: RuleSet) -> Compiled | BrokenRules:
+    try:
+        return compile_rules(rules)
+    except BrokenRules as broken:
+        return BrokenRules(broken.code, broken.reason, broken.line)
+
+
+_KEPT: dict[Digest, Compiled | BrokenRules] = {}
+"""By digest, from which all else follows; a broken one too, or each who asks would have it compiled again."""
 
 
 def _check_shape(rules: RuleSet) -> None:
@@ -133,7 +147,7 @@ def _check_shape(rules: RuleSet) -> None:
         raise BrokenRules("too-many-lines", f"A contract has at most {LINES_MAX} lines.")
     if any(len(text) > WORDS_MAX for text in words):
         raise BrokenRules("words-too-long", f"A line's words have at most {WORDS_MAX} characters.")
-    if source_characters(rules) > SOURCE_CHARACTERS_MAX:
+    if _source_characters(rules) > SOURCE_CHARACTERS_MAX:
         reason = f"The conditions have at most {SOURCE_CHARACTERS_MAX} characters together."
         raise BrokenRules(f"rule-{Reason.TOO_LONG.value}", reason)
 

@@ -5,7 +5,7 @@ from node.base.types import Digest, Height
 from node.ledger.contracts import sharing
 from node.ledger.contracts.contract import Context, Rejected
 from node.ledger.contracts.rules import store
-from node.ledger.contracts.rules.compiled import COST_PER_CHARACTER, BrokenRules, ready, source_characters
+from node.ledger.contracts.rules.compiled import BrokenRules, compiling_cost, ready
 from node.ledger.contracts.rules.types import Deploy, Planned, RuleSet, Schedule, Upgrade, Version, rules_digest
 
 CONTRACTS_MAX = 64
@@ -69,7 +69,7 @@ def _add(context: Context, contract: str, schedule: Schedule, rules: RuleSet, fr
 
 def _check(context: Context, rules: RuleSet, digest: Digest) -> None:
     # Paid before it is compiled, for a broken text costs as much as a good one.
-    context.frame.budget.spend(context.org, COST_PER_CHARACTER * source_characters(rules))
+    context.frame.budget.spend(context.org, compiling_cost(rules))
     try:
         ready(digest, lambda: rules)
     except BrokenRules as broken:

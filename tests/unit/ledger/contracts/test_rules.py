@@ -1,5 +1,6 @@
 """Organisations' own contracts, rule by rule: what is deployed, from when it holds, and what it decides."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from node.ledger.contracts.contract import BLOCK_STEPS_MAX, ORGANISATION_STEPS_M
 from node.ledger.contracts.rules import (
     RULES,
     AgreementFacts,
+    BrokenRules,
     Counts,
     DataFacts,
     Date,
@@ -29,6 +31,7 @@ from node.ledger.contracts.rules import (
     Version,
     rules_digest,
 )
+from node.ledger.contracts.rules.compiled import compiling_cost, ready
 from node.ledger.contracts.sharing import SHARING, Register
 from node.testing.contract_bench import CHAIN, ContractBench
 from node.testing.signing import verify_hash
@@ -341,20 +344,60 @@ def test_what_comes_to_neither_true_nor_false_refuses(when: str, changes: dict[s
 
 
 def test_a_contract_that_a_later_cel_does_not_take_refuses() -> None:
-    made = bench(RULE_SET)
     # As if it had been deployed under a version that took this.
-    taken_once = replace(RULE_SET, lines=(*RULE_SET.lines, Line("1.5 > 1.0", Outcome.ALLOW, "")))
-    named = rules_digest(taken_once)
-    version = Version(OrgId("ada"), 1, taken_once, named, Height(1), 0, Digest(bytes(32)))
+    made = bench(RULE_SET)
+    put(made, replace(RULE_SET, lines=(*RULE_SET.lines, Line("1.5 > 1.0", Outcome.ALLOW, ""))))
+
+    for _ in range(2):
+        decision = decide(made, "north")
+        assert decision is not None
+        assert (decision.outcome, decision.code, decision.line) == (Outcome.REFUSE, "rule-undecided", 3)
+
+
+def put(made: ContractBench, rule_set: RuleSet) -> None:
+    """As deployed, and compiled by nobody."""
+    named = rules_digest(rule_set)
+    version = Version(OrgId("ada"), 1, rule_set, named, Height(1), 0, Digest(bytes(32)))
     schedule = Schedule(1, (Planned(1, Height(1), named),))
     stored = {f"schedule/{CONTRACT}": schedule, f"version/{CONTRACT}/00000001": version}
     writes = tuple((f"rules/{key}".encode(), encode(value)) for key, value in stored.items())
     made.state.apply(Writes(writes, ()))
 
-    decision = decide(made, "north")
 
-    assert decision is not None
-    assert (decision.outcome, decision.code, decision.line) == (Outcome.REFUSE, "rule-undecided", 3)
+def test_a_block_that_has_no_budget_left_compiles_nothing() -> None:
+    made, unseen = bench(RULE_SET), replace(RULE_SET, otherwise=Otherwise(Outcome.REFUSE, "compiled by nobody"))
+    put(made, unseen)
+    budget = Budget()
+    budget.spend(OrgId("north"), ORGANISATION_STEPS_MAX)
+
+    with pytest.raises(Rejected, match="budget-spent"):
+        rules.decide(made.state, frame(made.height + 1, budget), DATA, facts("north"))
+
+    assert loads(unseen) == 1
+
+
+def loads(rule_set: RuleSet) -> int:
+    """How often the rule set is asked for to be compiled."""
+    loaded: list[RuleSet] = []
+
+    def load() -> RuleSet:
+        loaded.append(rule_set)
+        return rule_set
+
+    with contextlib.suppress(BrokenRules):
+        ready(rules_digest(rule_set), load)
+    return len(loaded)
+
+
+def test_what_is_broken_is_compiled_once() -> None:
+    broken = with_lines("requester == 'compiled once'", "1.5 > 1.0")
+
+    assert [loads(broken), loads(broken)] == [1, 0]
+
+
+def test_a_block_compiles_for_a_tenth_of_a_second_however_small_contracts_are() -> None:
+    # A millisecond each is what the language of a contract's own dates takes.
+    assert BLOCK_STEPS_MAX // compiling_cost(with_lines("true")) < 100
 
 
 def test_a_block_decides_no_more_than_its_budget() -> None:
