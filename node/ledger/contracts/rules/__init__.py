@@ -19,7 +19,7 @@ key                                   value
 - `deploying`  its methods
 - `store`      its keys, and how others read them
 
-Refusals: bad-name, bad-data, bad-dates, too-many-lines, words-too-long, rule-does-not-parse, rule-does-not-type-check,
+Refusals: bad-name, bad-data, bad-dates, too-many-lines, bad-words, rule-does-not-parse, rule-does-not-type-check,
 rule-not-allowed, rule-not-true-or-false, rule-too-long, rule-too-costly, already-deployed, unknown-contract,
 too-many-contracts, bad-height, too-many-versions, too-many-planned, unknown-data, bound-elsewhere, budget-spent. Of
 decisions: refused-by-rule, error-by-rule, rule-undecided.

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from node.base.expressions import Condition, ExpressionError, Fell, Hit, Ladder, Language, Missed, Number, Reason
 from node.base.types import Digest, is_data_name
+from node.ledger.contracts.contract import is_text
 from node.ledger.contracts.rules.facts import VARIABLES, Facts, values_of
 from node.ledger.contracts.rules.types import Decision, Outcome, RuleSet
 
@@ -145,8 +146,8 @@ def _check_shape(rules: RuleSet) -> None:
             )
     if len(rules.lines) > LINES_MAX:
         raise BrokenRules("too-many-lines", f"A contract has at most {LINES_MAX} lines.")
-    if any(len(text) > WORDS_MAX for text in words):
-        raise BrokenRules("words-too-long", f"A line's words have at most {WORDS_MAX} characters.")
+    if not all(is_text(text, WORDS_MAX) for text in words):
+        raise BrokenRules("bad-words", f"A line's words are one line of at most {WORDS_MAX} characters.")
     if _source_characters(rules) > SOURCE_CHARACTERS_MAX:
         reason = f"The conditions have at most {SOURCE_CHARACTERS_MAX} characters together."
         raise BrokenRules(f"rule-{Reason.TOO_LONG.value}", reason)
