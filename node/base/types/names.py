@@ -25,6 +25,8 @@ FIRST_HEIGHT = Height(1)
 ZERO_DIGEST = Digest(bytes(32))
 GENESIS_HEIGHT = Height(0)
 
+_ORG_ID_CHARACTERS_MAX = 63
+"""Nothing longer is kept as judged: a peer may send texts of megabytes where a name belongs."""
 _ORG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 # [0-9] and not \d: the latter's meaning follows Python's version of Unicode.
 _DATA_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")
@@ -32,9 +34,13 @@ _JUDGED_MAX = 1_024
 """Names whose judgement is kept: the same few stand in every message."""
 
 
-@lru_cache(maxsize=_JUDGED_MAX)
 def is_org_id(text: str) -> bool:
     """Whether `text` can be an organisation's name."""
+    return len(text) <= _ORG_ID_CHARACTERS_MAX and _fits_org_id(text)
+
+
+@lru_cache(maxsize=_JUDGED_MAX)
+def _fits_org_id(text: str) -> bool:
     return _ORG_ID.match(text) is not None
 
 
