@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from node.base.codec import decode, encode
 from node.base.types import Digest, OrgId, is_data_name
 from node.ledger.contracts import schemas
-from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View
+from node.ledger.contracts.contract import Context, Contract, Method, Rejected, View, is_text
 
 NAME = "sharing"
 
@@ -158,10 +158,7 @@ def authorization(sharing: View, transaction: Digest) -> Authorize | None:
 def is_authorization_in_force(sharing: View, transaction: Digest) -> bool:
     """Whether what the `authorize` with this id gave has not been taken back, nor given anew by another."""
     given = authorization(sharing, transaction)
-    if given is None:
-        return False
-    grant = sharing.load(Grant, f"grant/{given.data}/{given.recipient}")
-    return grant is not None and grant.in_force and grant.transaction == transaction
+    return given is not None and authorized_by(sharing, given.data, given.recipient) == transaction
 
 
 def authorized_by(sharing: View, data: str, recipient: OrgId) -> Digest | None:
@@ -172,8 +169,7 @@ def authorized_by(sharing: View, data: str, recipient: OrgId) -> Digest | None:
 
 def may_receive(sharing: View, data: str, recipient: OrgId) -> bool:
     """Whether the recipient may receive the data set now."""
-    grant = sharing.load(Grant, f"grant/{data}/{recipient}")
-    return grant is not None and grant.in_force
+    return authorized_by(sharing, data, recipient) is not None
 
 
 def _register(context: Context, call: Register) -> None:
@@ -197,15 +193,17 @@ def _register(context: Context, call: Register) -> None:
 def _check_description(description: Description) -> None:
     fits = (
         description.kind in KINDS
-        and len(description.label) <= WORDS_MAX
-        and len(description.purpose) <= WORDS_MAX
+        and is_text(description.label, WORDS_MAX, lines=True)
+        and is_text(description.purpose, WORDS_MAX, lines=True)
         and 0 <= description.plain_bytes < SIZE_MAX
         and 0 < description.chunks < SIZE_MAX
         and len(description.columns) <= COLUMNS_MAX
-        and all(len(column.name) + len(column.type) <= COLUMN_CHARACTERS_MAX for column in description.columns)
+        and all(is_text(column.name + column.type, COLUMN_CHARACTERS_MAX, lines=True) for column in description.columns)
     )
     if not fits:
-        raise Rejected("bad-description", "The description is of no known kind, or a part of it is too long.")
+        raise Rejected(
+            "bad-description", "The description is of no known kind, or a part of it too long or unsafe to show."
+        )
 
 
 def _check_schema(context: Context, reference: str | None) -> None:

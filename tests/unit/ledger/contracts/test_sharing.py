@@ -1,5 +1,7 @@
 """Sharing, rule by rule: a state, a call, and the writes and events that are expected."""
 
+from dataclasses import replace
+
 import pytest
 
 from node.base.codec import decode
@@ -8,7 +10,9 @@ from node.base.types import Digest, MemberSet, OrgId
 from node.ledger.contracts.sharing import (
     SHARING,
     Authorize,
+    Column,
     DataSet,
+    Description,
     Grant,
     Register,
     Share,
@@ -60,6 +64,28 @@ def test_a_name_is_taken_once() -> None:
 @pytest.mark.parametrize("name", ["", "A", "a/b", "-a", "a" * 64, "a\n", "é", "a b"])
 def test_bad_names(name: str) -> None:
     assert bench().refused("ada", "register", Register(name, FIRST)) == "bad-name"
+
+
+DESCRIBED = Description("csv", "Hearts\nof 2013", "research", 100, 2, (Column("age", "int64"),))
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        replace(DESCRIBED, kind="exe"),
+        replace(DESCRIBED, label="x" * 501),
+        replace(DESCRIBED, label="Hearts\x1b[2J"),
+        replace(DESCRIBED, purpose="research\u202e"),
+        replace(DESCRIBED, plain_bytes=-1),
+        replace(DESCRIBED, chunks=0),
+        replace(DESCRIBED, columns=(Column("\x9b2J", "int64"),)),
+        replace(DESCRIBED, columns=(Column("age", "x" * 200),)),
+    ],
+)
+def test_descriptions_that_nobody_should_be_shown(description: Description) -> None:
+    made = bench()
+    assert made.refused("ada", "register", Register("rows", FIRST, description)) == "bad-description"
+    made.call("ada", "register", Register("rows", FIRST, DESCRIBED))
 
 
 def test_authorize() -> None:
