@@ -39,7 +39,7 @@ def upgrade(context: Context, call: Upgrade) -> None:
     if not context.next_height <= from_height <= context.height + AHEAD_MAX:
         reason = f"A version holds from a coming height on, at most {AHEAD_MAX} blocks ahead."
         raise Rejected("bad-height", reason)
-    if from_height <= schedule.planned[-1].from_height and schedule.planned[-1].from_height > context.height:
+    if from_height <= schedule.planned[-1].from_height:
         reason = (
             f"Version {schedule.versions} holds from height {schedule.planned[-1].from_height} on; name a later one."
         )
@@ -54,8 +54,7 @@ def _add(context: Context, contract: str, schedule: Schedule, rules: RuleSet, fr
     _check(context, rules, digest)
     number = schedule.versions + 1
     # At this height, for other transactions of this block may still ask for a decision.
-    current = schedule.at(context.height)
-    still = tuple(one for one in schedule.planned if current is None or one.number >= current.number)
+    still = schedule.since(context.height)
     if len(still) >= PLANNED_MAX:
         raise Rejected("too-many-planned", f"{PLANNED_MAX - 1} versions are to come already; wait for one of them.")
     for name in rules.data:
@@ -86,16 +85,7 @@ def _bind(context: Context, data: str, name: str) -> None:
         other = f"{context.org}/{bound.decode()}"
         schedule = store.schedule_of(context, other)
         assert schedule is not None, "a data set is bound to a contract that exists"
-        held = (
-            store.version_of(context, other, one.number)
-            for one in schedule.planned
-            if one.number >= _current(schedule, context)
-        )
+        held = (store.version_of(context, other, one.number) for one in schedule.since(context.height))
         if any(version is not None and data.partition("/")[2] in version.rules.data for version in held):
             raise Rejected("bound-elsewhere", "Another contract of yours decides over this data set; upgrade that one.")
     context.put(store.bound_key(data), name.encode())
-
-
-def _current(schedule: Schedule, context: Context) -> int:
-    planned = schedule.at(context.height)
-    return 0 if planned is None else planned.number

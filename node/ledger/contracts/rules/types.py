@@ -114,6 +114,11 @@ class Schedule:
         """What is in force at this height; None before the first."""
         return next((one for one in reversed(self.planned) if one.from_height <= height), None)
 
+    def since(self, height: Height) -> tuple[Planned, ...]:
+        """What is in force at this height, and those to come after it."""
+        current = self.at(height)
+        return tuple(one for one in self.planned if current is None or one.number >= current.number)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
