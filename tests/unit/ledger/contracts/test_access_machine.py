@@ -193,11 +193,14 @@ class AccessMachine(RuleBasedStateMachine):
                 assert (why is None) == (self.stands(basis) and right.operation in (None, operation))
 
     @invariant()
-    def what_is_due_can_be_sealed_unless_its_agreement_ended(self):
+    def nothing_is_due_for_a_request_that_its_owner_or_its_requester_ended(self):
         for owner in ORGS:
             for basis, version in store.due(self.bench.view, owner):
                 assert version == 1
-                assert self.rights[basis].data.startswith(f"{owner}/")
+                right = self.rights[basis]
+                assert right.data.startswith(f"{owner}/")
+                # Of an authorisation that was withdrawn it stays: `sharing` knows nothing of what is due.
+                assert right.standing or right.operation is None
 
 
 TestAccess = AccessMachine.TestCase
