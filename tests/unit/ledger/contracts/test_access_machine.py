@@ -145,6 +145,15 @@ class AccessMachine(RuleBasedStateMachine):
         if self.attempt(org, call.__name__.lower(), payload):
             self.rights[basis].standing = False
 
+    @rule(number=st.integers(0, 7), call=st.sampled_from([Revoke, Cancel]))
+    def end_what_stands(self, number, call):
+        """By whoever may, which chance alone comes to too seldom."""
+        granted = [basis for basis, right in self.rights.items() if right.standing and right.operation is not None]
+        if granted:
+            basis = granted[number % len(granted)]
+            right = self.rights[basis]
+            self.end(basis, OrgId(right.data.split("/")[0]) if call is Revoke else right.recipient, call)
+
     @rule(basis=bases, org=orgs, version=st.integers(0, 2))
     def seal(self, basis, org, version):
         if self.attempt(org, "seal", Seal(basis, version, Digest(digest("e", bytes((version,)))))):
