@@ -127,12 +127,15 @@ def restore(context: typer.Context, name: Name, version: Which = 0, json: Json =
 
     Example: lepton --dir cleveland data restore patients
     """
+    owner, _, own_name = full_name(context.obj, name).partition("/")
+    if owner != read_settings(context.obj.dir).org:
+        raise CommandError(f"only your own data sets are brought back; get {owner}'s with: lepton data fetch {name}")
 
     async def restored() -> dict[str, Any]:
         found: dict[str, Any] = {}
         async with OperatorClient(context.obj.dir) as client:
             with _bar(json) as (bar, task):
-                async for found in client.restore_data(name, version):
+                async for found in client.restore_data(own_name, version):
                     _advance(bar, task, found)
         return found
 

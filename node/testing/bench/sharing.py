@@ -86,6 +86,9 @@ class _Memory:
             yield
         finally:
             task.cancel()
+            # What ended the watching before its time is told: the figure would be too low.
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 def _write_rows(path: Path) -> None:

@@ -13,7 +13,7 @@ from node.testing.walk.shell import Shell, Typed, WalkFailed
 OWNER, PARTNER, STRANGER, CARER = "cleveland", "budapest", "long_beach", "zurich_basel"
 TERM_DAYS = 90
 ROUNDS = 300
-TRAINING_S_MAX = 180.0
+PROGRESS_S_MAX = 180.0
 POLL_S = 0.2
 
 RULES = """\
@@ -215,7 +215,7 @@ class Story:
 
     def _at(self, typed: Typed, org: str) -> str:
         """The transaction's id, once this member has its block too. Raises `WalkFailed`."""
-        until = time.monotonic() + TRAINING_S_MAX
+        until = time.monotonic() + PROGRESS_S_MAX
         while self._shell.read(org, "status")["height"] < typed.height:
             if time.monotonic() > until:
                 raise WalkFailed(f"{org} does not come to height {typed.height}")
@@ -227,7 +227,7 @@ class Story:
         return found
 
     def _until_round(self, number: int) -> None:
-        until = time.monotonic() + TRAINING_S_MAX
+        until = time.monotonic() + PROGRESS_S_MAX
         while self._shown()["training_round"] < number:
             if time.monotonic() > until:
                 raise WalkFailed(f"the job does not come to training round {number}: {json.dumps(self._shown())}")
