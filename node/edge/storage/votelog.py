@@ -16,6 +16,7 @@ import asyncio
 import fcntl
 import os
 import struct
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,9 @@ _MARK = b"\xf5vl\n"
 _FRAME = struct.Struct(">4sII")
 COMPACT_BYTES = 4 << 20
 """Above this size the file is written anew when a height is final."""
+SHORT_S = 0.002
+"""A disk that usually syncs in this time is waited for where the append is asked for: the way to another thread and
+back costs a member more than the disk does, on the path of every block. A slower one must not hold up the loop."""
 _NO_FILE = -1
 
 
@@ -81,6 +85,8 @@ class FileVoteLog:
         # A thread of its own: in the loop's pool a vote would wait behind bulk work.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vote-log")
         self._broken = False
+        self._usual_s = 0.0
+        """How long an append took of late; the newest counts for a sixteenth."""
 
     @classmethod
     def create(cls, path: Path, chain: Digest, files: Files = OS_FILES) -> None:
@@ -126,7 +132,10 @@ class FileVoteLog:
         """Write the entries and sync once. Raises `StoreError`; then none of them may be sent."""
         assert self._content.silence is not None, "a member whose vote log is missing signs nothing"
         batch = _Batch(height, tuple(entries))
-        await self._in_thread(lambda: self._append(batch))
+        if self._usual_s < SHORT_S:
+            self._append(batch)
+        else:
+            await self._in_thread(lambda: self._append(batch))
 
     async def forget(self, height: Height) -> None:
         """The height is final: what was signed up to it may go. Raises `StoreError`."""
@@ -151,6 +160,7 @@ class FileVoteLog:
         if self._broken:
             raise StoreError(f"an earlier write to {self._path} failed: restart the member when the disk is well")
         frame, size = _frame(encode(batch)), self._content.size
+        since = time.monotonic()
         try:
             self._files.write(self._descriptor, frame, size)
             self._files.sync(self._descriptor)
@@ -158,6 +168,7 @@ class FileVoteLog:
             # After a failed sync nobody knows what is on the disk; only reading the file anew tells.
             self._broken = True
             raise cannot_write(self._path, error) from error
+        self._usual_s += (time.monotonic() - since - self._usual_s) / 16
         # Those of this run are not read again.
         self._content.take(replace(batch, entries=()), size + len(frame))
 

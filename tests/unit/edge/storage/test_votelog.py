@@ -1,5 +1,6 @@
 """The vote log: what was appended is there after any crash; what was torn was never sent; damage is an error."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from node.base.crypto import digest
 from node.base.ports import Silence
 from node.base.types import Digest, Height
 from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign
-from node.edge.storage.votelog import COMPACT_BYTES, FileVoteLog
+from node.edge.storage.files import Files
+from node.edge.storage.votelog import COMPACT_BYTES, SHORT_S, FileVoteLog
 
 CHAIN = Digest(digest("chain"))
 HEIGHT = Height(7)
@@ -202,3 +204,33 @@ async def test_two_daemons_cannot_open_one_log(tmp_path: Path) -> None:
 async def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     FileVoteLog.create(tmp_path / "votes", CHAIN)
     assert (tmp_path / "votes").stat().st_mode & 0o777 == 0o600
+
+
+class TimedFiles(Files):
+    """The operating system's, on a disk that is as slow as a test says; which threads waited for it."""
+
+    def __init__(self) -> None:
+        self.sync_s = 0.0
+        self.waited: list[int] = []
+
+    def sync(self, descriptor: int) -> None:
+        self.waited.append(threading.get_ident())
+        if self.sync_s:
+            threading.Event().wait(self.sync_s)
+        super().sync(descriptor)
+
+
+async def test_a_slow_disk_is_waited_for_on_a_thread_of_its_own(tmp_path: Path) -> None:
+    path, files, loop = tmp_path / "votes", TimedFiles(), threading.get_ident()
+    FileVoteLog.create(path, CHAIN)
+    log = FileVoteLog.open(path, CHAIN, files)
+
+    await log.append(HEIGHT, [b"quick"])
+    files.sync_s = 20 * SHORT_S
+    await log.append(HEIGHT, [b"slow, and nobody knew"])
+    await log.append(HEIGHT, [b"slow"])
+    await log.close()
+
+    assert files.waited[:2] == [loop, loop]
+    assert files.waited[2] != loop
+    assert await read(path) == [b"quick", b"slow, and nobody knew", b"slow"]
