@@ -35,10 +35,17 @@ class Agreement:
         self.lock: PreparedBlock | None = None
         self.building_round: int | None = None
         self.prepares = VoteBook()
+        self.seconded: set[OrgId] = set()
+        """Who also prepared what this member is locked on, after its quorum: by their link's word, not verified."""
         self.commits = VoteBook()
         self.round_changes = RoundChangeBook()
         self.evidence: dict[tuple[int, Digest], PreparedBlock] = {}
         self.executed: dict[Digest, Block] = {}
+
+    def is_locked_by(self, round_: int, block: Digest) -> bool:
+        """Whether this member is locked on this block by prepares of this round, its own."""
+        lock = self.lock
+        return lock is not None and self.round == round_ == lock.certificate.round and lock.certificate.block == block
 
     def note_round(self, org: OrgId, round_: int) -> None:
         """A member is in this round, or was."""

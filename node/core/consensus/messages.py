@@ -98,6 +98,11 @@ class Messages(Blocks):
             return
         if vote.kind is VoteKind.PREPARE and vote.round < at.round:
             return
+        if vote.kind is VoteKind.PREPARE and at.is_locked_by(vote.round, vote.block):
+            # The quorum's prepares are verified, and another one says nothing new; it is not worth its verification.
+            at.seconded.add(vote.org)
+            self._heard(vote.org, vote.round)
+            return
         book = at.prepares if vote.kind is VoteKind.PREPARE else at.commits
         known = book.find(vote.org, vote.round)
         if known is not None:

@@ -69,6 +69,7 @@ class Rounds(Seat):
         at.round = round_
         at.proposal = at.proposed = None
         at.contradicted.clear()
+        at.seconded.clear()
         at.building_round = None
         at.pen.move_to(round_)
         at.deadline_ms = self._now.mono_ms + self._timeout_ms(round_) if self._is_voter else None

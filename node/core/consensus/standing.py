@@ -38,6 +38,8 @@ def standing(at: Agreement) -> Standing:
     for org in members.orgs:
         change = at.round_changes.find(org)
         heard = [*at.prepares.rounds_by(org), *at.commits.rounds_by(org), *([] if change is None else [change.round])]
+        if org in at.seconded:
+            heard.append(at.round)
         if heard:
             rounds[org] = max(heard)
     return Standing(
@@ -49,7 +51,9 @@ def standing(at: Agreement) -> Standing:
         deadline_ms=at.deadline_ms,
         proposed=at.proposal is not None,
         executed=at.proposed is not None and at.proposed in at.executed,
-        prepared=tuple(org for org in members.orgs if at.prepares.find(org, at.round) is not None),
+        prepared=tuple(
+            org for org in members.orgs if org in at.seconded or at.prepares.find(org, at.round) is not None
+        ),
         committed=tuple(org for org in members.orgs if at.commits.find(org, at.round) is not None),
         rounds=rounds,
     )

@@ -5,6 +5,7 @@ import pytest
 from node.base.types import Instant, OrgId, PreparedBlock, Proposal, RoundChange, Vote, VoteKind, header_digest
 from node.core import consensus
 from node.testing.council import START, Council, Forge
+from node.testing.signing import HeldSigners, verify_hash
 
 
 def digests(council: Council) -> set[bytes]:
@@ -204,3 +205,52 @@ def test_a_round_lasts_its_time_out_from_the_moment_when_a_quorum_is_in_it():
         machine.step(consensus.Received(org, forge.round_change(org, 1)), now=later)
 
     assert machine.wake_at == later.mono_ms + 2_000
+
+
+def test_a_prepare_that_comes_after_the_quorum_is_counted_and_not_verified():
+    forge = Forge(4)
+    proposer, second, third, late = forge.proposer(0), *(org for org in forge.orgs if org != forge.proposer(0))
+    block, verified = forge.block(proposer), []
+
+    def verify(key: bytes, message: bytes, signature: bytes) -> bool:
+        verified.append(key)
+        return verify_hash(key, message, signature)
+
+    machine = consensus.Consensus(
+        org=second,
+        chain=forge.chain,
+        keyring=HeldSigners((forge.signers[second],)),
+        verify=verify,
+        parameters=forge.parameters,
+        sign_from=forge.height,
+    )
+    machine.step(forge.start_height(), now=START)
+    machine.step(consensus.Received(proposer, forge.proposal(block)), now=START)
+    machine.step(consensus.Executed(block), now=START)
+    for org in (proposer, third):
+        machine.step(consensus.Received(org, forge.vote(org, VoteKind.PREPARE, block)), now=START)
+    assert machine.standing.prepared == tuple(sorted((proposer, second, third)))
+    verified.clear()
+
+    effects = machine.step(consensus.Received(late, forge.vote(late, VoteKind.PREPARE, block)), now=START)
+
+    assert not effects
+    assert forge.signers[late].public_key not in verified
+    assert machine.standing.prepared == forge.orgs
+    assert machine.standing.rounds == dict.fromkeys(forge.orgs, 0)
+
+
+def test_a_prepare_of_another_block_is_verified_and_proven_after_the_quorum_too():
+    forge = Forge(4)
+    proposer, second, third, liar = forge.proposer(0), *(org for org in forge.orgs if org != forge.proposer(0))
+    block, other = forge.block(proposer), forge.block(proposer, mark=9)
+    machine = forge.machine(second)
+    machine.step(forge.start_height(), now=START)
+    machine.step(consensus.Received(proposer, forge.proposal(block)), now=START)
+    machine.step(consensus.Executed(block), now=START)
+    for org in (proposer, third, liar):
+        machine.step(consensus.Received(org, forge.vote(org, VoteKind.PREPARE, block)), now=START)
+
+    effects = machine.step(consensus.Received(liar, forge.vote(liar, VoteKind.PREPARE, other)), now=START)
+
+    assert [effect.first.org for effect in effects if isinstance(effect, consensus.Equivocated)] == [liar]
