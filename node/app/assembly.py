@@ -47,12 +47,15 @@ from node.engine.submitter import Submitter
 from node.engine.sync import SnapshotSync, Terms, is_sync_request
 from node.engine.training import EgressPolicy, TrainingEngine
 from node.engine.transfer import Parts, TransferEngine, is_transfer_request
+from node.ledger.contracts import access, agreements, membership, replicas
 from node.ledger.genesis import genesis_writes
 from node.ledger.signers import key_in_force
 from node.ledger.system import nonce_window
 
 log = structlog.get_logger()
 
+CONTRACTS_FOLLOWED = frozenset((access.NAME, agreements.NAME, membership.NAME, replicas.NAME))
+"""What changes in their parts of the state may begin or end a transfer; what time changes, transfers look at anyway."""
 
 OnBroke = Callable[[OrgId, str], None]
 """(peer, reason): the peer's stream ended because it broke the protocol."""
@@ -357,19 +360,25 @@ class MemberNode:
             self._log.error("does not vote", reason=unfit)
         self._unfit = unfit
 
-    def _committed(self, height: Height) -> None:
+    def _committed(self, height: Height, changed: frozenset[str] | None) -> None:
         self._log.debug("block", height=height)
+        self.backend.committed(height)
+        if changed is None or membership.NAME in changed:
+            self._recheck()
+            self.joiner.standing_changed()
+        self.joiner.look()
+        self.renewal.committed()
+        self._say_if_unfit()
+        self.duties.look()
+        self.training.on_block()
+        self.sync.committed(height)
+        if changed is None or not CONTRACTS_FOLLOWED.isdisjoint(changed):
+            self.transfers.on_block()
+
+    def _recheck(self) -> None:
         if (epoch := self._members.epoch) != self._epoch:
             self._epoch = epoch
             self.transport.recheck()
-        self._say_if_unfit()
-        self.backend.committed(height)
-        self.duties.look()
-        self.renewal.committed()
-        self.training.on_block()
-        self.joiner.look()
-        self.sync.committed(height)
-        self.transfers.on_block()
 
     def _is_behind(self) -> bool:
         replica = self.engine.replica

@@ -56,10 +56,17 @@ class Joiner:
         self._log = log
         self._looked = asyncio.Event()
         self._said: Height | None = None
+        self._concerned = True
+        """Whether blocks matter: while this member is a candidate, and until it is known whether it is."""
 
     def look(self) -> None:
         """A block is on disk."""
-        self._looked.set()
+        if self._concerned:
+            self._looked.set()
+
+    def standing_changed(self) -> None:
+        """A block may have changed somebody's standing."""
+        self._concerned = True
 
     async def run(self) -> None:
         """For ever; the caller cancels it."""
@@ -69,6 +76,10 @@ class Joiner:
                 async with asyncio.timeout(LOOK_S):
                     await self._looked.wait()
             self._looked.clear()
+            standing = membership.standing_of(view(self._state, membership.NAME), self._org)
+            self._concerned = standing is not None and standing.state is State.CANDIDATE
+            if not self._concerned:
+                continue
             ready = Ready(*self._head())
             if not ready_now(self._state, self._org, ready, behind=self._is_behind(), said=self._said):
                 continue

@@ -40,6 +40,7 @@ from node.engine.replica import (
     Tick,
 )
 from node.engine.replica_io import OwnInput
+from node.ledger.contracts.contract import changed_contracts
 from node.ledger.errors import LedgerError
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ T = TypeVar("T")
 INPUTS_PER_TURN = 32
 """Inputs taken before other tasks of the process get their turn."""
 
-OnCommit = Callable[[Height], None]
+OnCommit = Callable[[Height, frozenset[str] | None], None]
+"""(height, the contracts in whose part of the state something changed; None when all may have)."""
 OnHeard = Callable[[OrgId, Heard], None]
 OnFault = Callable[[OrgId, str], None]
 OnCut = Callable[[guard.Cut], None]
@@ -181,7 +183,8 @@ class Engine:
         await self._take(Started())
         while True:
             for _ in range(INPUTS_PER_TURN):
-                await self._take(await self._next())
+                if await self._take(await self._next()):
+                    break
             await asyncio.sleep(0)
 
     def _put(self, item: OwnInput) -> None:
@@ -206,22 +209,25 @@ class Engine:
                 if alarm is not None:
                     alarm.cancel()
 
-    async def _take(self, item: Input) -> None:
+    async def _take(self, item: Input) -> bool:
+        """Whether something is to be sent: it leaves before the next input is looked at, others wait for it."""
         if isinstance(item, Rebased) and not await self._replace():
-            return
-        inputs = deque([item])
+            return False
+        inputs, sent = deque([item]), False
         while inputs:
             for effect in self.replica.step(inputs.popleft(), now=self._clock.now()):
                 if isinstance(effect, PeerFault):
                     self._blame(effect, item)
                     continue
+                sent = sent or isinstance(effect, Send)
                 committed = await self._perform(effect)
                 if committed is not None:
                     inputs.append(committed)
         if isinstance(item, Rebased):
-            self._on_commit(self.replica.height)
+            self._on_commit(self.replica.height, None)
         if isinstance(item, HaltAt | EndSilence):
             _resolve(self._words.popleft(), None)
+        return sent
 
     async def _replace(self) -> bool:
         """Whether the store holds the new base now; who asked for it hears why not."""
@@ -283,7 +289,7 @@ class Engine:
         for index, receipt in enumerate(effect.receipts):
             for waiter in self._finality.get(receipt.transaction, ()):
                 _resolve(waiter, TransactionRecord(height, index, receipt))
-        self._on_commit(height)
+        self._on_commit(height, changed_contracts(effect.writes))
         return Committed(height)
 
 

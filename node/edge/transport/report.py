@@ -147,7 +147,10 @@ class Report:
 
     def of(self, peer: OrgId) -> PeerReadings:
         """What is remembered of a member."""
-        return self._peers.setdefault(peer, PeerReadings())
+        readings = self._peers.get(peer)
+        if readings is None:
+            readings = self._peers[peer] = PeerReadings()
+        return readings
 
     def traffic(self, peer: OrgId) -> Traffic:
         """The bytes exchanged with the peer."""

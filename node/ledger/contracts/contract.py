@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from node.base.codec import decode, encode
-from node.base.ports import Verifier
+from node.base.ports import Verifier, Writes
 from node.base.types import Digest, Event, Height, MemberSet, OrgId, Parameters
 
 T = TypeVar("T")
@@ -85,6 +85,11 @@ class Writable(Readable, Protocol):
     def delete(self, key: bytes) -> None:
         """Remove `key`; nothing happens where it is not there."""
         ...
+
+
+def changed_contracts(writes: Writes) -> frozenset[str]:
+    """The contracts in whose part of the state a block writes something."""
+    return frozenset(key.partition(b"/")[0].decode() for key, _ in writes.state)
 
 
 class View:

@@ -158,7 +158,7 @@ class EngineMember:
             log,
             noted,
             clock,
-            on_commit=lambda height: self._sync.committed(height),
+            on_commit=lambda height, changed: self._sync.committed(height),
             on_heard=lambda peer, heard: None,
             on_fault=_broken,
             on_cut=lambda cut: _broken(cut.peer, cut.reason),
