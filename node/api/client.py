@@ -27,7 +27,8 @@ class OperatorClient:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._channel = grpc.aio.insecure_channel(
-            f"unix:{socket_path(folder)}", options=[("grpc.max_receive_message_length", 64 << 20)]
+            f"unix:{socket_path(folder)}",
+            options=[("grpc.max_receive_message_length", 64 << 20), ("grpc.enable_retries", 0)],
         )
         self._stub = operator_pb2_grpc.OperatorStub(self._channel)  # type: ignore[no-untyped-call]
 

@@ -92,7 +92,8 @@ class Backend:
             raise OperatorRefusal(f"{refused} ({refused.code})") from refused
         if wait_s is not None:
             try:
-                record = await asyncio.wait_for(self._engine.final(id_), wait_s)
+                async with asyncio.timeout(wait_s):
+                    record = await self._engine.final(id_)
             except TimeoutError:
                 pass
             else:

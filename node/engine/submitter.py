@@ -55,11 +55,10 @@ class Submitter:
         signer = self._signer()
         bodies = self._bodies(calls)
         outcomes = await self._offer(signer, bodies)
-        used, signer = signer, self._signer()
+        again = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, SubmissionRefused)]
         # A block in between may have brought another key into force; nothing else is worth a second try.
-        if signer.public_key != used.public_key:
-            again = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, SubmissionRefused)]
-            for index, outcome in zip(again, await self._offer(signer, [bodies[at] for at in again]), strict=True):
+        if again and (other := self._signer()).public_key != signer.public_key:
+            for index, outcome in zip(again, await self._offer(other, [bodies[at] for at in again]), strict=True):
                 outcomes[index] = outcome
         return outcomes
 
