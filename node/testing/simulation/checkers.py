@@ -96,7 +96,7 @@ class Checkers:
         self._signed: dict[tuple[OrgId, VoteKind, int, int], bytes] = {}
         self._rounds: dict[tuple[OrgId, int], int] = {}
         self._persisted: set[tuple[OrgId, bytes]] = set()
-        self._locks: dict[tuple[OrgId, int], dict[int, Digest]] = defaultdict(dict)
+        self._locks: dict[int, dict[OrgId, dict[int, Digest]]] = defaultdict(lambda: defaultdict(dict))
         self._steps = 0
 
     @property
@@ -222,8 +222,8 @@ class Checkers:
         height, round_, block = certificate.height, certificate.round, certificate.block
         holds = self._oracle.certified(self.sets[height], certificate, VoteKind.PREPARE)
         require(holds and block == message.block.digest, f"{org} locks on a block that no quorum prepared")
-        self._locks[org, height][round_] = block
-        held = {locks[max(locks)] for (_, at), locks in self._locks.items() if at == height}
+        self._locks[height][org][round_] = block
+        held = {locks[max(locks)] for locks in self._locks[height].values()}
         if len(held) > 1:
             self.coverage.note(coverage.TWO_LOCKS)
 
@@ -253,7 +253,7 @@ class Checkers:
         return near and proposal.header.author == proposal.org
 
     def _check_round_change(self, change: RoundChange) -> None:
-        locks = self._locks.get((change.org, change.height), {})
+        locks = self._locks[change.height].get(change.org, {})
         highest = max(locks, default=None)
         claimed = None if change.prepared_round is None else (change.prepared_round, change.prepared)
         wanted = None if highest is None else (highest, locks[highest])
