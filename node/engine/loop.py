@@ -286,14 +286,9 @@ class Engine:
         height = effect.certified.block.header.height
         if effect.durable:
             await self._vote_log.forget(height)
-        awaited = False
         for index, receipt in enumerate(effect.receipts):
             for waiter in self._finality.get(receipt.transaction, ()):
                 _resolve(waiter, TransactionRecord(height, index, receipt))
-                awaited = True
-        if awaited:
-            # Who waits is answered before the next height is prepared.
-            await asyncio.sleep(0)
         self._on_commit(height, changed_contracts(effect.writes))
         return Committed(height)
 
