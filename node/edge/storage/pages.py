@@ -1,80 +1,98 @@
-"""How the state tree's nodes lie in rows: a few levels of the tree in one, so that a key's way is a few rows.
+"""How the state tree's nodes lie in rows: five levels of the tree in one, so that a key's way is a few rows.
 
-A page begins at a depth that `LEVELS` divides and is stored at the path of its top node. It is a bitmap of the nodes
-that are there, two bytes, the top node's bit the lowest but one and a node's children twice as high, then the nodes in
-that order. A page without nodes is not stored.
+A page begins at depth 0, 2, 7, 12 and so on, which puts the levels that the engine keeps in memory into pages of their
+own. It has a number: the bits of its top node's path, then a 1 and zeros, 63 bits in all, so that a page lies between
+those below it, mostly on one leaf of SQLite's tree with them. Only where keys agree in 67 bits and more is a page
+beyond such numbers; its path stands for it.
+
+A page is a bitmap of the nodes that are there, four bytes, the top node's bit the lowest but one and a node's children
+twice as high, then the nodes in that order. A page without nodes is not stored.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from node.edge.storage.errors import StoreDamaged
 
-LEVELS = 4
-"""Fifteen nodes of 65 bytes stay on one leaf of SQLite's tree."""
+LEVELS = 5
+"""Two pages of 31 nodes of 65 bytes fill a leaf of SQLite's tree."""
+FIRST_LEVELS = 2
 NODE_BYTES = 65
-_BITMAP_BYTES = 2
-_SLOTS = range(1, 1 << LEVELS)
+_BITMAP_BYTES = 4
+_NUMBER_BITS = 63
 
-# A path is its bits, then a 1 and zeros to the byte's end. Four levels are half a byte, so that a page's top ends in 80
-# or in half a byte and 8; below it the last byte says how many bits follow and which.
-_TOP_DEPTHS = tuple(8 - (last & -last).bit_length() if last else 0 for last in range(256))
+PageKey = int | bytes
+"""A page's number, or its path where it is beyond numbers."""
+
+_BELOW_TOP = tuple(depth if depth < FIRST_LEVELS else (depth - FIRST_LEVELS) % LEVELS for depth in range(257))
+"""How far below its page's top a node stands, by its depth."""
 
 
-def place(path: bytes) -> tuple[bytes, int]:
+def place(path: bytes) -> tuple[PageKey, int]:
     """The page of the node at this path, and the node's bit in it."""
-    last = path[-1]
-    depth = _TOP_DEPTHS[last]
-    if depth < LEVELS:
-        return path[:-1] + b"\x80", 1 << depth | last >> 8 - depth
-    below = depth - LEVELS
-    return path[:-1] + bytes((last & 0xF0 | 0x08,)), 1 << below | (last & 0x0F) >> LEVELS - below
+    value = int.from_bytes(path, "big")
+    end = (value & -value).bit_length()
+    depth = 8 * len(path) - end
+    bits = value >> end
+    below = _BELOW_TOP[depth]
+    top, top_depth = bits >> below, depth - below
+    slot = 1 << below | bits & (1 << below) - 1
+    if top_depth < _NUMBER_BITS:
+        return (top << 1 | 1) << _NUMBER_BITS - 1 - top_depth, slot
+    return _path(top, top_depth), slot
 
 
-def path_of(page: bytes, slot: int) -> bytes:
+def path_of(page: PageKey, slot: int) -> bytes:
     """The path of the node with this bit."""
+    size, value = (_NUMBER_BITS, page) if isinstance(page, int) else (8 * len(page), int.from_bytes(page, "big"))
+    end = (value & -value).bit_length()
     below = slot.bit_length() - 1
-    bits = slot - (1 << below)
-    last = page[-1]
-    if last & 0x0F:
-        return page[:-1] + bytes((last & 0xF0 | (bits << 1 | 1) << LEVELS - 1 - below,))
-    return page[:-1] + bytes(((bits << 1 | 1) << 7 - below,))
+    return _path(value >> end << below | slot - (1 << below), size - end + below)
+
+
+def checked(page: bytes) -> bytes:
+    """The page as it is stored. Raises `StoreDamaged` for what is no page."""
+    bitmap = _bitmap(page)
+    if len(page) != _BITMAP_BYTES + NODE_BYTES * bitmap.bit_count() or bitmap & 1 or not bitmap:
+        raise _damaged()
+    return page
 
 
 def node_of(page: bytes | None, slot: int) -> bytes | None:
-    """The node with this bit. Raises `StoreDamaged` for what is no page."""
+    """The node with this bit of a page that was checked."""
     if page is None:
         return None
     bitmap = _bitmap(page)
     if not bitmap >> slot & 1:
         return None
-    at = _BITMAP_BYTES + NODE_BYTES * (bitmap & (1 << slot) - 1).bit_count()
+    at = _at(bitmap, slot)
     return page[at : at + NODE_BYTES]
 
 
 def nodes_of(page: bytes | None) -> dict[int, bytes]:
-    """All nodes of the page by their bits. Raises `StoreDamaged` for what is no page."""
+    """All nodes, by their bits, of a page that was checked."""
     if page is None:
         return {}
     bitmap, at, found = _bitmap(page), _BITMAP_BYTES, {}
-    for slot in _SLOTS:
-        if bitmap >> slot & 1:
-            found[slot] = page[at : at + NODE_BYTES]
-            at += NODE_BYTES
+    while bitmap:
+        lowest = bitmap & -bitmap
+        found[lowest.bit_length() - 1] = page[at : at + NODE_BYTES]
+        at += NODE_BYTES
+        bitmap ^= lowest
     return found
 
 
 def packed(nodes: Mapping[int, bytes]) -> bytes | None:
     """The page of these nodes; None of none."""
-    slots = sorted(nodes)
-    if not slots:
+    if not nodes:
         return None
+    slots = sorted(nodes)
     bitmap = sum(1 << slot for slot in slots)
     return bitmap.to_bytes(_BITMAP_BYTES, "big") + b"".join([nodes[slot] for slot in slots])
 
 
-def by_page(nodes: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, dict[int, bytes | None]]:
+def by_page(nodes: Iterable[tuple[bytes, bytes | None]]) -> dict[PageKey, dict[int, bytes | None]]:
     """Nodes by path, as each page has them; None deletes."""
-    pages: dict[bytes, dict[int, bytes | None]] = {}
+    pages: dict[PageKey, dict[int, bytes | None]] = {}
     for path, node in nodes:
         top, slot = place(path)
         if top in pages:
@@ -85,27 +103,43 @@ def by_page(nodes: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, dict[int
 
 
 def changed(page: bytes | None, changes: Mapping[int, bytes | None]) -> bytes | None:
-    """The page after the changes; None where nothing is left. Raises `StoreDamaged` for what is no page."""
-    nodes = nodes_of(page)
+    """A page that was checked, after the changes; None where nothing is left."""
+    bitmap = 0 if page is None else _bitmap(page)
+    if page is None or not all(node is not None and bitmap >> slot & 1 for slot, node in changes.items()):
+        nodes: dict[int, bytes | None] = {**nodes_of(page), **changes}
+        return packed({slot: node for slot, node in nodes.items() if node is not None})
+    # Most pages of a large state keep their nodes' places.
+    body = bytearray(page)
     for slot, node in changes.items():
-        if node is None:
-            nodes.pop(slot, None)
-        else:
-            nodes[slot] = node
-    return packed(nodes)
+        assert node is not None, "only places that stay are written to"
+        at = _at(bitmap, slot)
+        body[at : at + NODE_BYTES] = node
+    return bytes(body)
 
 
-def unpacked(pages: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+def unpacked(pages: Iterable[tuple[PageKey, bytes]]) -> Iterator[tuple[bytes, bytes]]:
     """Paths and nodes of the pages, in no order. Raises `StoreDamaged` for what is no page."""
     for top, page in pages:
-        for slot, node in nodes_of(page).items():
+        if isinstance(top, int) and top <= 0:
+            raise _damaged()
+        for slot, node in nodes_of(checked(page)).items():
             yield path_of(top, slot), node
 
 
 def _bitmap(page: bytes) -> int:
-    bitmap = int.from_bytes(page[:_BITMAP_BYTES], "big")
-    if len(page) != _BITMAP_BYTES + NODE_BYTES * bitmap.bit_count() or bitmap & 1 or not bitmap:
-        raise StoreDamaged(
-            "a page of the state tree is not of the form that was written: stop the member, run `lepton chain verify`"
-        )
-    return bitmap
+    return int.from_bytes(page[:_BITMAP_BYTES], "big")
+
+
+def _at(bitmap: int, slot: int) -> int:
+    return _BITMAP_BYTES + NODE_BYTES * (bitmap & (1 << slot) - 1).bit_count()
+
+
+def _path(bits: int, depth: int) -> bytes:
+    size = depth // 8 + 1
+    return ((bits << 1 | 1) << 8 * size - depth - 1).to_bytes(size, "big")
+
+
+def _damaged() -> StoreDamaged:
+    return StoreDamaged(
+        "a page of the state tree is not of the form that was written: stop the member, run `lepton chain verify`"
+    )

@@ -13,18 +13,24 @@ from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
-from node.edge.storage.pages import node_of, place, unpacked
+from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked
 from node.ledger.stored import StoredBlock
 
-SCHEMA = 3
+SCHEMA = 4
 CACHE_KIB = 4_096
 PAGES_KEPT_MAX = 1_024
-"""Pages of the state tree: a block asks for up to four nodes of each, one after the other."""
+"""Pages of the state tree: a block asks for several nodes of each, and writes to what the block before it wrote to."""
 WAIT_S = 5.0
 """How long a locked database is waited for."""
 
 # A changed byte may also turn a column's kind or make text of SQLite's own messages that is not UTF-8.
 _TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+
+PAGE_BY_NUMBER = "SELECT nodes FROM pages WHERE number = ?"
+PAGE_BY_PATH = "SELECT nodes FROM deep_pages WHERE path = ?"
+
+KeptPages = dict[PageKey, bytes | None]
+"""Pages of the state tree as they are stored, None where there is none."""
 
 T = TypeVar("T")
 
@@ -39,7 +45,7 @@ class SqliteReader:
         a one may be handed to another thread.
         """
         self._path = path
-        self._pages: dict[bytes, bytes | None] | None = None
+        self._pages: KeptPages | None = None
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
@@ -69,22 +75,32 @@ class SqliteReader:
         top, slot = place(path)
         return node_of(self._page(top), slot)
 
-    def _page(self, top: bytes) -> bytes | None:
+    def _page(self, top: PageKey) -> bytes | None:
         if self._pages is None:
-            return self._value("SELECT nodes FROM pages WHERE path = ?", top)
-        if top not in self._pages:
+            return self._stored_page(top)
+        try:
+            return self._pages[top]
+        except KeyError:
             if len(self._pages) >= PAGES_KEPT_MAX:
                 self._pages.clear()
-            self._pages[top] = self._value("SELECT nodes FROM pages WHERE path = ?", top)
-        return self._pages[top]
+            page = self._pages[top] = self._stored_page(top)
+            return page
 
-    def keep_pages(self) -> None:
-        """Nobody writes until `drop_pages` is said: what is read of the state tree may be kept."""
-        self._pages = {}
+    def _stored_page(self, top: PageKey) -> bytes | None:
+        page = self._value(PAGE_BY_NUMBER if isinstance(top, int) else PAGE_BY_PATH, top)
+        return None if page is None else checked(page)
 
-    def drop_pages(self) -> None:
-        """From now on everything is read anew."""
-        self._pages = None
+    def begin(self, pages: KeptPages) -> None:
+        """Nobody writes until `end` is said: all is read as of now, and pages are kept beside `pages`, the newest."""
+        self._connection.execute("BEGIN")
+        self._pages = pages
+
+    def end(self) -> KeptPages:
+        """From now on everything is read anew; the pages that were kept."""
+        self._connection.commit()
+        pages, self._pages = self._pages, None
+        assert pages is not None, "it was begun"
+        return pages
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys of the state with this prefix and their values, ascending; all of one moment."""
@@ -201,9 +217,15 @@ class SqliteReader:
 
     def stored_nodes(self) -> Iterator[tuple[bytes, bytes]]:
         """All paths and nodes of the state tree, ascending."""
-        yield from sorted(unpacked(self._pairs("SELECT path, nodes FROM pages", ())))
+        pages = [
+            *self._rows("SELECT number, nodes FROM pages", ()),
+            *self._rows("SELECT path, nodes FROM deep_pages", ()),
+        ]
+        yield from sorted(
+            unpacked((key if isinstance(key, int) else self._blob(key), self._blob(nodes)) for key, nodes in pages)
+        )
 
-    def _value(self, query: str, key: bytes) -> bytes | None:
+    def _value(self, query: str, key: bytes | int) -> bytes | None:
         try:
             row = self._connection.execute(query, (key,)).fetchone()
         except _TROUBLE as error:

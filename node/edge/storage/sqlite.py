@@ -12,7 +12,8 @@ table                              holds
 ``receipts(height, idx, receipt)`` in the order of the block's transactions
 ``transactions(id, height, idx)``  where each transaction stands
 ``state(key, value)``              after the last block
-``pages(path, nodes)``             the state's Merkle tree, four levels in a row
+``pages(number, nodes)``           the state's Merkle tree, five levels in a row
+``deep_pages(path, nodes)``        of it what is beyond numbers: hardly ever anything
 =================================  ============================================
 """
 
@@ -30,8 +31,16 @@ from node.base.codec import encode
 from node.base.ports import NewBase, Writes
 from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, database_trouble
-from node.edge.storage.pages import by_page, changed, node_of, place
-from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
+from node.edge.storage.pages import PageKey, by_page, changed, checked, node_of, place
+from node.edge.storage.reader import (
+    PAGE_BY_NUMBER,
+    PAGE_BY_PATH,
+    PAGES_KEPT_MAX,
+    SCHEMA,
+    WAIT_S,
+    KeptPages,
+    SqliteReader,
+)
 from node.ledger import tree
 
 _TABLES = (
@@ -43,7 +52,9 @@ _TABLES = (
     " PRIMARY KEY (height, idx)) WITHOUT ROWID",
     "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
+    # By number, because SQLite keeps whole rows in the inner nodes of a table without: seven to read on the way to one.
+    "CREATE TABLE pages (number INTEGER PRIMARY KEY, nodes BLOB NOT NULL)",
+    "CREATE TABLE deep_pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
 )
 
 PRUNED_AT_ONCE = 200
@@ -51,8 +62,8 @@ _BY_HEIGHT = ("blocks", "receipts", "transactions")
 _NOTHING = Writes((), ())
 
 _Check = Callable[[sqlite3.Connection], None]
-_Statement = tuple[str, Sequence[tuple[Any, ...]] | None] | _Check
-"""A statement and the rows to run it with, None for one without rows; or what reads before it writes."""
+_Statement = tuple[str, Sequence[tuple[Any, ...]] | None] | Callable[[sqlite3.Connection, KeptPages], None]
+"""A statement and the rows to run it with, None for one without rows; or what needs the kept pages, or changes them."""
 
 
 class SqliteStore:
@@ -79,7 +90,7 @@ class SqliteStore:
             opened.callback(reader.close)
             if reader.chain_id() != chain:
                 raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
-            reader.keep_pages()
+            reader.begin({})
             opened.pop_all()
         return cls(path, writer, reader)
 
@@ -113,8 +124,7 @@ class SqliteStore:
         header = base.certified.block.header
 
         def statements() -> Iterator[_Statement]:
-            for table in ("blocks", "headers", "receipts", "transactions", "state", "pages"):
-                yield f"DELETE FROM {table}", None
+            yield _empty
             for part in base.writes():
                 yield from _writes_statements(part)
             yield from _block_statements(base.certified, base.receipts, _NOTHING)
@@ -151,11 +161,12 @@ class SqliteStore:
 
     async def _in_turn(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
         async with self._writing:
-            self._reader.drop_pages()
+            pages, kept = self._reader.end(), KeptPages()
             try:
-                await self._writer.transaction(self._path, statements, durable=durable, check=check)
+                await self._writer.transaction(self._path, statements, pages, durable=durable, check=check)
+                kept = pages
             finally:
-                self._reader.keep_pages()
+                self._reader.begin(kept)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -180,15 +191,24 @@ class _Writer(aiosqlite.Connection):
         self._synced = True
 
     async def transaction(
-        self, path: Path, statements: Iterable[_Statement], *, durable: bool, check: _Check | None = None
+        self,
+        path: Path,
+        statements: Iterable[_Statement],
+        pages: KeptPages,
+        *,
+        durable: bool,
+        check: _Check | None = None,
     ) -> None:
-        """All statements or none. Raises `StoreError`, and what the statements or the check at the end raise."""
+        """All statements or none. Raises `StoreError`, and what the statements or the check at the end raise.
+
+        `pages` of the database as it is become those of the database as it will be; after an error they are of none.
+        """
         try:
-            await self._execute(self._run, statements, durable, check)  # type: ignore[no-untyped-call]
+            await self._execute(self._run, statements, pages, durable, check)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
             raise database_trouble(path, error) from error
 
-    def _run(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
+    def _run(self, statements: Iterable[_Statement], pages: KeptPages, durable: bool, check: _Check | None) -> None:
         connection = self._conn
         if durable != self._synced:
             # In WAL mode NORMAL leaves out the sync after a commit and nothing else: the order of commits holds, and
@@ -198,7 +218,7 @@ class _Writer(aiosqlite.Connection):
         try:
             connection.execute("BEGIN IMMEDIATE")
             for statement in statements:
-                _perform(connection, statement)
+                _perform(connection, statement, pages)
             if check is not None:
                 check(connection)
             connection.execute("COMMIT")
@@ -238,7 +258,7 @@ async def _create(path: Path, writer: _Writer, chain: Digest, founding: Writes) 
     statements: list[_Statement] = [(table, None) for table in _TABLES]
     statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain), ("base", 1)]))
     statements.extend(_writes_statements(founding))
-    await writer.transaction(path, statements, durable=True)
+    await writer.transaction(path, statements, {}, durable=True)
 
 
 def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> list[_Statement]:
@@ -278,7 +298,7 @@ def _root_check(state_root: Digest) -> _Check:
     def check(connection: sqlite3.Connection) -> None:
         def node(path: bytes) -> bytes | None:
             top, slot = place(path)
-            return node_of(_page(connection, top), slot)
+            return node_of(_stored_page(connection, top), slot)
 
         if tree.state_root(node) != state_root:
             raise StoreDamaged("the state that was put together is not the one that the block covers")
@@ -293,28 +313,46 @@ def _writes_statements(writes: Writes) -> list[_Statement]:
             "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [(key, value) for key, value in writes.state if value is not None],
         ),
-        lambda connection: _write_nodes(connection, writes.nodes),
+        lambda connection, pages: _write_nodes(connection, pages, writes.nodes),
     ]
 
 
-def _write_nodes(connection: sqlite3.Connection, nodes: Iterable[tuple[bytes, bytes | None]]) -> None:
+def _write_nodes(connection: sqlite3.Connection, pages: KeptPages, nodes: Iterable[tuple[bytes, bytes | None]]) -> None:
     """Raises `StoreDamaged` for a damaged page."""
-    pages = [(path, changed(_page(connection, path), changes)) for path, changes in by_page(nodes).items()]
-    connection.executemany("DELETE FROM pages WHERE path = ?", [(path,) for path, page in pages if page is None])
-    connection.executemany(
-        "INSERT INTO pages VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET nodes = excluded.nodes",
-        [(path, page) for path, page in pages if page is not None],
-    )
+    numbered: list[tuple[PageKey, bytes | None]] = []
+    deep: list[tuple[PageKey, bytes | None]] = []
+    for key, changes in by_page(nodes).items():
+        page = changed(pages[key] if key in pages else _stored_page(connection, key), changes)
+        if key in pages or len(pages) < PAGES_KEPT_MAX:
+            pages[key] = page
+        (numbered if isinstance(key, int) else deep).append((key, page))
+    _put_pages(connection, "pages", "number", numbered)
+    _put_pages(connection, "deep_pages", "path", deep)
 
 
-def _page(connection: sqlite3.Connection, path: bytes) -> bytes | None:
-    row = connection.execute("SELECT nodes FROM pages WHERE path = ?", (path,)).fetchone()
-    return None if row is None else bytes(row[0])
+def _put_pages(
+    connection: sqlite3.Connection, table: str, column: str, pages: Sequence[tuple[PageKey, bytes | None]]
+) -> None:
+    gone = [(key,) for key, page in pages if page is None]
+    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
+    kept = [(key, page) for key, page in pages if page is not None]
+    connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", kept)
 
 
-def _perform(connection: sqlite3.Connection, statement: _Statement) -> None:
+def _stored_page(connection: sqlite3.Connection, key: PageKey) -> bytes | None:
+    row = connection.execute(PAGE_BY_NUMBER if isinstance(key, int) else PAGE_BY_PATH, (key,)).fetchone()
+    return None if row is None else checked(bytes(row[0]))
+
+
+def _empty(connection: sqlite3.Connection, pages: KeptPages) -> None:
+    for table in ("blocks", "headers", "receipts", "transactions", "state", "pages", "deep_pages"):
+        connection.execute(f"DELETE FROM {table}")
+    pages.clear()
+
+
+def _perform(connection: sqlite3.Connection, statement: _Statement, pages: KeptPages) -> None:
     if callable(statement):
-        statement(connection)
+        statement(connection, pages)
         return
     words, rows = statement
     if rows is None:
