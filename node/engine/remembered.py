@@ -1,5 +1,6 @@
 """Reads each key of the state once, however many transactions and blocks ask for it, and keeps the upper nodes of the
-state's tree: every write goes through them, and in a large state there are many.
+state's tree, since every write goes through them, and a bounded number of others: every block writes to some of the
+keys that the one before it wrote to.
 
 Nothing but the blocks of this replica changes the state, so what was read holds until a block writes it.
 """
@@ -10,6 +11,7 @@ from node.base.ports import StateReader, Writes
 
 DEPTH_KEPT_MAX = 12
 """Nodes above this depth are kept: 4,095 of 65 bytes."""
+DEEP_NODES_KEPT_MAX = 4_096
 VALUES_KEPT_MAX = 2_048
 VALUE_BYTES_KEPT_MAX = 4_096
 """A longer value is kept for one step only."""
@@ -27,6 +29,7 @@ class RememberedState:
         self._values: dict[bytes, bytes | None] = {}
         self._long: list[bytes] = []
         self._nodes: dict[bytes, bytes | None] = {}
+        self._deep: list[bytes] = []
 
     def forget(self) -> None:
         """Let go of what is more than may be kept."""
@@ -35,6 +38,10 @@ class RememberedState:
         self._long.clear()
         if len(self._values) > VALUES_KEPT_MAX:
             self._values.clear()
+        if len(self._deep) > DEEP_NODES_KEPT_MAX:
+            for path in self._deep:
+                del self._nodes[path]
+            self._deep.clear()
 
     def committed(self, writes: Writes) -> None:
         """A block's writes are in the state now."""
@@ -49,6 +56,7 @@ class RememberedState:
         self._values.clear()
         self._long.clear()
         self._nodes.clear()
+        self._deep.clear()
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`."""
@@ -73,8 +81,9 @@ class RememberedState:
         if path in self._nodes:
             return self._nodes[path]
         node = self._state.node(path)
-        if _depth(path) < DEPTH_KEPT_MAX:
-            self._nodes[path] = node
+        self._nodes[path] = node
+        if _depth(path) >= DEPTH_KEPT_MAX:
+            self._deep.append(path)
         return node
 
 

@@ -115,18 +115,19 @@ class _Update:
 
     def _single(self, depth: int, before: bytes | None, key: bytes, leaf: bytes | None) -> bytes | None:
         """As `subtree`, of one change: below the top levels a block's changes are far apart."""
-        above: list[tuple[bytes, int]] = []
+        above: list[tuple[bytes, int, bytes]] = []
         while before is not None and before[0] == _BRANCH:
             bit = key[depth >> 3] >> 7 - (depth & 7) & 1
-            above.append((before, bit))
             depth += 1
+            path = _path_to(key, depth)
+            above.append((before, bit, path))
             digest = before[33:] if bit else before[1:33]
-            before = self._node(_path_to(key, depth)) if digest != ZERO_DIGEST else None
+            before = self._node(path) if digest != ZERO_DIGEST else None
         after = leaf
         if before is not None and before[1:33] != key:
             after = before if leaf is None else self._built(depth, sorted(((key, leaf), (before[1:33], before))))
         while above:
-            branch, bit = above.pop()
+            branch, bit, path = above.pop()
             other = branch[1:33] if bit else branch[33:]
             if after is None or (after[0] == _LEAF and other == ZERO_DIGEST):
                 sides = [_Side(_digest(after), before, after, known=True), _Side(other, None, None, known=False)]
@@ -134,7 +135,7 @@ class _Update:
                 before, after = branch, self._joined(key, depth, sides[::-1] if bit else sides)
                 continue
             if before != after:
-                self.writes[_path_to(key, depth)] = after
+                self.writes[path] = after
             digest = _sha256(_NODE + after).digest()
             depth -= 1
             before, after = branch, _BRANCH_TAG + (other + digest if bit else digest + other)

@@ -13,13 +13,14 @@ from node.base.codec import DecodeError, decode
 from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
-from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked
+from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked, upper_pages
 from node.ledger.stored import StoredBlock
 
 SCHEMA = 4
 CACHE_KIB = 4_096
-PAGES_KEPT_MAX = 1_024
-"""Pages of the state tree: a block asks for several nodes of each, and writes to what the block before it wrote to."""
+PAGES_KEPT_MAX = 6_144
+"""Pages of the state tree of at most 2 KiB: a block asks for several nodes of each, and writes to some that the block
+before it wrote to. With so many only the upper ones are kept further, 4,229 at most."""
 WAIT_S = 5.0
 """How long a locked database is waited for."""
 
@@ -73,18 +74,15 @@ class SqliteReader:
     def node(self, path: bytes) -> bytes | None:
         """The stored form of one node of the state tree."""
         top, slot = place(path)
-        return node_of(self._page(top), slot)
-
-    def _page(self, top: PageKey) -> bytes | None:
         if self._pages is None:
-            return self._stored_page(top)
-        try:
-            return self._pages[top]
-        except KeyError:
+            page = self._stored_page(top)
+        elif top in self._pages:
+            page = self._pages[top]
+        else:
             if len(self._pages) >= PAGES_KEPT_MAX:
-                self._pages.clear()
+                self._pages = upper_pages(self._pages)
             page = self._pages[top] = self._stored_page(top)
-            return page
+        return node_of(page, slot)
 
     def _stored_page(self, top: PageKey) -> bytes | None:
         page = self._value(PAGE_BY_NUMBER if isinstance(top, int) else PAGE_BY_PATH, top)

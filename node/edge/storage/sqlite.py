@@ -57,6 +57,7 @@ _TABLES = (
     "CREATE TABLE deep_pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
 )
 
+CACHE_KIB = 8_192
 PRUNED_AT_ONCE = 200
 _BY_HEIGHT = ("blocks", "receipts", "transactions")
 _NOTHING = Writes((), ())
@@ -238,6 +239,7 @@ async def _connected(path: Path) -> _Writer:
     try:
         await writer.execute("PRAGMA journal_mode = WAL")
         await writer.execute("PRAGMA synchronous = FULL")
+        await writer.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     except sqlite3.Error as error:
         await writer.close()
         raise database_trouble(path, error) from error
@@ -333,10 +335,10 @@ def _write_nodes(connection: sqlite3.Connection, pages: KeptPages, nodes: Iterab
 def _put_pages(
     connection: sqlite3.Connection, table: str, column: str, pages: Sequence[tuple[PageKey, bytes | None]]
 ) -> None:
-    gone = [(key,) for key, page in pages if page is None]
-    connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
-    kept = [(key, page) for key, page in pages if page is not None]
-    connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", kept)
+    if gone := [(key,) for key, page in pages if page is None]:
+        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
+    if kept := [(key, page) for key, page in pages if page is not None]:
+        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", kept)
 
 
 def _stored_page(connection: sqlite3.Connection, key: PageKey) -> bytes | None:

@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from node.base.ports import Writes
-from node.engine.remembered import DEPTH_KEPT_MAX, VALUE_BYTES_KEPT_MAX, VALUES_KEPT_MAX, RememberedState
+from node.engine.remembered import (
+    DEEP_NODES_KEPT_MAX,
+    DEPTH_KEPT_MAX,
+    VALUE_BYTES_KEPT_MAX,
+    VALUES_KEPT_MAX,
+    RememberedState,
+)
 from node.ledger.tree import state_root, updated_nodes
 
 
@@ -106,14 +112,23 @@ def test_roots_over_kept_nodes_are_those_over_the_state_itself():
         assert state_root(remembered.node) == state_root(state.node) == root
 
 
-def test_only_upper_nodes_are_kept_and_none_of_another_state():
+def test_upper_nodes_are_kept_and_not_too_many_of_the_others_and_none_of_another_state():
     state = State()
     remembered = RememberedState(state)
-    root, deep = b"\x80", (1).to_bytes(DEPTH_KEPT_MAX // 8 + 1, "big")
+    root = b"\x80"
+    deep = [number.to_bytes(DEPTH_KEPT_MAX // 8 + 2, "big") for number in range(1, 2 * DEEP_NODES_KEPT_MAX, 2)]
 
-    for path in (root, root, deep, deep):
+    for path in (root, root, *deep, *deep):
         remembered.node(path)
-    assert state.reads == 3
+    assert state.reads == 1 + len(deep)
+    remembered.forget()
+    for path in (root, *deep, b"\xff\xff\xff"):
+        remembered.node(path)
+    assert state.reads == 2 + len(deep)
+    remembered.forget()
+    for path in (root, deep[0]):
+        remembered.node(path)
+    assert state.reads == 3 + len(deep)
     remembered.replaced()
     state.nodes[root] = b"another"
 

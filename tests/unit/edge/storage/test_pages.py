@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.edge.storage.errors import StoreDamaged
-from node.edge.storage.pages import NODE_BYTES, PageKey, by_page, changed, checked, node_of, path_of, place, unpacked
+from node.edge.storage.pages import (
+    NODE_BYTES,
+    PageKey,
+    by_page,
+    changed,
+    checked,
+    node_of,
+    path_of,
+    place,
+    unpacked,
+    upper_pages,
+)
 from node.ledger.memory import MemoryState
 from node.ledger.tree import updated_nodes
 
@@ -68,6 +79,14 @@ def test_pages_within_numbers_lie_as_their_paths_do() -> None:
 def test_what_is_no_page_is_refused(page: bytes) -> None:
     with pytest.raises(StoreDamaged, match="not of the form"):
         checked(page)
+
+
+def test_upper_pages_are_those_down_to_depth_12() -> None:
+    bits = int.from_bytes(b"\xa5\x3c" * 16, "big")
+    paths = [((bits >> 256 - depth << 1 | 1) << 263 - depth).to_bytes(33, "big") for depth in (0, 2, 7, 12, 17, 67)]
+    pages = [place(path.rstrip(b"\x00"))[0] for path in paths]
+
+    assert list(upper_pages(dict.fromkeys(pages))) == pages[:4]
 
 
 def test_a_number_that_no_page_has_is_refused() -> None:
