@@ -215,8 +215,8 @@ class MemberNode:
             self.chain,
             replica.keyring,
             clock,
-            key_in_force=lambda: key_in_force(self.store.state, self.org),
-            highest_nonce=lambda: nonce_window(self.store.state, self.org).highest,
+            key_in_force=lambda: key_in_force(replica.state, self.org),
+            highest_nonce=lambda: nonce_window(replica.state, self.org).highest,
             hand_in=self.engine.submit,
         )
         self.duties = Duties(

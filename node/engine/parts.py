@@ -132,6 +132,11 @@ class Parts:
         return self._head.state_root
 
     @property
+    def state(self) -> StateReader:
+        """The state after the last committed block, what was read of it remembered."""
+        return self._state
+
+    @property
     def members(self) -> MemberSet:
         """In force at the next height."""
         return self._head.members

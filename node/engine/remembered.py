@@ -6,6 +6,7 @@ Nothing but the blocks of this replica changes the state, so what was read holds
 """
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from node.base.ports import StateReader, Writes
 
@@ -15,6 +16,12 @@ DEEP_NODES_KEPT_MAX = 4_096
 VALUES_KEPT_MAX = 2_048
 VALUE_BYTES_KEPT_MAX = 4_096
 """A longer value is kept for one step only."""
+SCANS_KEPT_MAX = 64
+PAIRS_KEPT_MAX = 4
+"""What was found below a prefix is kept when it is so little: each block asks for what is nearly always nothing, as
+changes of members that wait."""
+
+_SEPARATOR = b"/"
 
 
 class RememberedState:
@@ -30,6 +37,7 @@ class RememberedState:
         self._long: list[bytes] = []
         self._nodes: dict[bytes, bytes | None] = {}
         self._deep: list[bytes] = []
+        self._scans: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
 
     def forget(self) -> None:
         """Let go of what is more than may be kept."""
@@ -49,6 +57,8 @@ class RememberedState:
             # Every block asks for what the one before it wrote.
             if key in self._values:
                 self._keep(key, value)
+            if self._scans:
+                self._drop_scans(key)
         self._nodes.update((path, node) for path, node in writes.nodes if path in self._nodes)
 
     def replaced(self) -> None:
@@ -57,6 +67,7 @@ class RememberedState:
         self._long.clear()
         self._nodes.clear()
         self._deep.clear()
+        self._scans.clear()
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key`."""
@@ -74,7 +85,25 @@ class RememberedState:
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys with this prefix and their values, ascending by key."""
-        return self._state.scan(prefix)
+        known = self._scans.get(prefix)
+        if known is not None:
+            return iter(known)
+        found = self._state.scan(prefix)
+        first = tuple(islice(found, PAIRS_KEPT_MAX + 1))
+        is_short = len(first) <= PAIRS_KEPT_MAX and all(len(value) <= VALUE_BYTES_KEPT_MAX for _, value in first)
+        if not is_short or not prefix.endswith(_SEPARATOR):
+            return chain(first, found)
+        if len(self._scans) >= SCANS_KEPT_MAX:
+            self._scans.clear()
+        self._scans[prefix] = first
+        return iter(first)
+
+    def _drop_scans(self, key: bytes) -> None:
+        """The key was written: what was found below any of its prefixes holds no more."""
+        end = key.find(_SEPARATOR)
+        while end >= 0:
+            self._scans.pop(key[: end + 1], None)
+            end = key.find(_SEPARATOR, end + 1)
 
     def node(self, path: bytes) -> bytes | None:
         """The stored form of one node of the state tree."""

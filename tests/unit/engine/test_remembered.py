@@ -6,6 +6,8 @@ from node.base.ports import Writes
 from node.engine.remembered import (
     DEEP_NODES_KEPT_MAX,
     DEPTH_KEPT_MAX,
+    PAIRS_KEPT_MAX,
+    SCANS_KEPT_MAX,
     VALUE_BYTES_KEPT_MAX,
     VALUES_KEPT_MAX,
     RememberedState,
@@ -26,6 +28,7 @@ class State:
         return self.values.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        self.reads += 1
         yield from sorted((key, value) for key, value in self.values.items() if key.startswith(prefix))
 
     def node(self, path: bytes) -> bytes | None:
@@ -133,3 +136,48 @@ def test_upper_nodes_are_kept_and_not_too_many_of_the_others_and_none_of_another
     state.nodes[root] = b"another"
 
     assert remembered.node(root) == b"another"
+
+
+def written(**values: str | None) -> Writes:
+    changes = ((key.replace("_", "/").encode(), value) for key, value in values.items())
+    return Writes(tuple(sorted((key, None if value is None else value.encode()) for key, value in changes)), ())
+
+
+def commit(state: State, remembered: RememberedState, writes: Writes) -> None:
+    state.apply(writes)
+    remembered.committed(writes)
+
+
+def test_what_little_stands_below_a_prefix_is_looked_for_once_until_a_block_writes_there():
+    state = State()
+    remembered = RememberedState(state)
+    commit(state, remembered, written(a_b_1="x", c_1="y"))
+
+    found = [list(remembered.scan(prefix)) for _ in range(3) for prefix in (b"a/", b"a/b/", b"none/")]
+    looked = state.reads
+    commit(state, remembered, written(c_2="z", d="w"))
+    again = [list(remembered.scan(prefix)) for prefix in (b"a/", b"a/b/", b"none/")]
+    still = state.reads
+    commit(state, remembered, written(a_b_2="v", none_1="u"))
+    after = [list(remembered.scan(prefix)) for prefix in (b"a/", b"a/b/", b"none/")]
+    commit(state, remembered, written(a_b_1=None))
+
+    assert found[:3] * 3 == found
+    assert (looked, still) == (3, 3)
+    assert again == found[:3]
+    assert after == [[(b"a/b/1", b"x"), (b"a/b/2", b"v")]] * 2 + [[(b"none/1", b"u")]]
+    assert list(remembered.scan(b"a/")) == [(b"a/b/2", b"v")]
+
+
+def test_what_is_long_or_much_is_read_anew_and_whole():
+    state = State()
+    remembered = RememberedState(state)
+    many = {f"a_{number}": "x" for number in range(PAIRS_KEPT_MAX + 1)}
+    commit(state, remembered, written(**many, b_1="x" * (VALUE_BYTES_KEPT_MAX + 1)))
+
+    found = [(len(list(remembered.scan(b"a/"))), len(list(remembered.scan(b"b/")))) for _ in range(2)]
+    for number in range(SCANS_KEPT_MAX + 1):
+        list(remembered.scan(b"%d/" % number))
+
+    assert found == [(len(many), 1)] * 2
+    assert state.reads == 4 + SCANS_KEPT_MAX + 1
