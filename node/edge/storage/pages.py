@@ -87,7 +87,9 @@ def packed(nodes: Mapping[int, bytes]) -> bytes | None:
     if not nodes:
         return None
     slots = sorted(nodes)
-    bitmap = sum(1 << slot for slot in slots)
+    bitmap = 0
+    for slot in slots:
+        bitmap |= 1 << slot
     return bitmap.to_bytes(_BITMAP_BYTES, "big") + b"".join([nodes[slot] for slot in slots])
 
 
@@ -105,17 +107,18 @@ def by_page(nodes: Iterable[tuple[bytes, bytes | None]]) -> dict[PageKey, dict[i
 
 def changed(page: bytes | None, changes: Mapping[int, bytes | None]) -> bytes | None:
     """A page that was checked, after the changes; None where nothing is left."""
-    bitmap = 0 if page is None else _bitmap(page)
-    if page is None or not all(node is not None and bitmap >> slot & 1 for slot, node in changes.items()):
-        nodes: dict[int, bytes | None] = {**nodes_of(page), **changes}
-        return packed({slot: node for slot, node in nodes.items() if node is not None})
-    # Most pages of a large state keep their nodes' places.
-    body = bytearray(page)
-    for slot, node in changes.items():
-        assert node is not None, "only places that stay are written to"
-        at = _at(bitmap, slot)
-        body[at : at + NODE_BYTES] = node
-    return bytes(body)
+    if page is not None:
+        # Most changes are to nodes that stay, and then so does where they lie.
+        bitmap, body = _bitmap(page), bytearray(page)
+        for slot, node in changes.items():
+            if node is None or not bitmap >> slot & 1:
+                break
+            at = _at(bitmap, slot)
+            body[at : at + NODE_BYTES] = node
+        else:
+            return bytes(body)
+    nodes: dict[int, bytes | None] = {**nodes_of(page), **changes}
+    return packed({slot: node for slot, node in nodes.items() if node is not None})
 
 
 def upper_pages(pages: Mapping[PageKey, bytes | None]) -> dict[PageKey, bytes | None]:
