@@ -12,6 +12,7 @@ from node.base.ports import StateReader, Writes
 
 DEPTH_KEPT_MAX = 12
 """Nodes above this depth are kept: 4,095 of 65 bytes."""
+UPPER_PATH_BYTES_MAX = DEPTH_KEPT_MAX // 8 + 1
 DEEP_NODES_KEPT_MAX = 4_096
 VALUES_KEPT_MAX = 2_048
 VALUE_BYTES_KEPT_MAX = 4_096
@@ -111,7 +112,7 @@ class RememberedState:
             return self._nodes[path]
         node = self._state.node(path)
         self._nodes[path] = node
-        if _depth(path) >= DEPTH_KEPT_MAX:
+        if len(path) > UPPER_PATH_BYTES_MAX or _depth(path) >= DEPTH_KEPT_MAX:
             self._deep.append(path)
         return node
 

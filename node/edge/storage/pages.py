@@ -65,7 +65,7 @@ def node_of(page: bytes | None, slot: int) -> bytes | None:
     bitmap = _bitmap(page)
     if not bitmap >> slot & 1:
         return None
-    at = _at(bitmap, slot)
+    at = _BITMAP_BYTES + NODE_BYTES * (bitmap & (1 << slot) - 1).bit_count()
     return page[at : at + NODE_BYTES]
 
 
@@ -113,7 +113,7 @@ def changed(page: bytes | None, changes: Mapping[int, bytes | None]) -> bytes | 
         for slot, node in changes.items():
             if node is None or not bitmap >> slot & 1:
                 break
-            at = _at(bitmap, slot)
+            at = _BITMAP_BYTES + NODE_BYTES * (bitmap & (1 << slot) - 1).bit_count()
             body[at : at + NODE_BYTES] = node
         else:
             return bytes(body)
@@ -138,10 +138,6 @@ def unpacked(pages: Iterable[tuple[PageKey, bytes]]) -> Iterator[tuple[bytes, by
 
 def _bitmap(page: bytes) -> int:
     return int.from_bytes(page[:_BITMAP_BYTES], "big")
-
-
-def _at(bitmap: int, slot: int) -> int:
-    return _BITMAP_BYTES + NODE_BYTES * (bitmap & (1 << slot) - 1).bit_count()
 
 
 def _path(bits: int, depth: int) -> bytes:
