@@ -72,6 +72,22 @@ async def test_the_state_is_the_one_in_memory(written: tuple[SqliteStore, Memory
     assert store.state.get(b"nothing") is None
 
 
+async def test_nodes_that_are_kept_between_blocks_are_those_of_the_last_one(tmp_path: Path) -> None:
+    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
+    asked: set[bytes] = set()
+
+    def check(store: SqliteStore) -> None:
+        asked.update(chain.state.nodes)
+        for node in asked:
+            assert store.state.node(node) == chain.state.node(node)
+
+    async with await open_store(path, chain.founding) as store:
+        for _ in range(BLOCKS):
+            check(store)
+            await write(store, chain)
+        check(store)
+
+
 async def test_a_block_builds_on_the_stored_state(written: tuple[SqliteStore, MemoryChain]) -> None:
     store, chain = written
     in_memory = chain.build()
@@ -111,7 +127,8 @@ async def test_a_disk_that_refuses_leaves_nothing_of_the_block(tmp_path: Path) -
     chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
     async with await open_store(path, chain.founding) as store:
         await write(store, chain)
-        before = dict(store.state.scan(b""))
+        before, nodes = dict(store.state.scan(b"")), dict(chain.state.nodes)
+        assert {at: store.state.node(at) for at in nodes} == nodes
         with sqlite3.connect(path) as other:
             # The block's last table refuses, after all others were written.
             other.execute("CREATE TRIGGER full BEFORE INSERT ON pages BEGIN SELECT RAISE(ABORT, 'disk full'); END")
@@ -120,6 +137,7 @@ async def test_a_disk_that_refuses_leaves_nothing_of_the_block(tmp_path: Path) -
             await write(store, chain)
         assert store.chain.height() == 1
         assert dict(store.state.scan(b"")) == before
+        assert {at: store.state.node(at) for at in nodes} == nodes
         assert store.chain.stored_counts() == (1, 2, 2)
         with sqlite3.connect(path) as other:
             other.execute("DROP TRIGGER full")
