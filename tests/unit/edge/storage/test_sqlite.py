@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from node.base.crypto import digest
+from node.base.ports import Writes
 from node.base.types import Digest, Genesis, Height
 from node.edge.storage import sqlite as sqlite_module
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, StoreMissing
+from node.edge.storage.pages import NODE_BYTES
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sqlite import SqliteStore
 from node.ledger.contracts.contract import view
@@ -86,6 +88,20 @@ async def test_nodes_that_are_kept_between_blocks_are_those_of_the_last_one(tmp_
             check(store)
             await write(store, chain)
         check(store)
+
+
+async def test_nodes_of_keys_that_agree_in_many_bits_are_kept_too(written: tuple[SqliteStore, MemoryChain]) -> None:
+    store, chain = written
+    deep = {bytes(size) + b"\x80": bytes((size,)) * NODE_BYTES for size in (7, 8, 9, 32)}
+
+    for nodes in (deep, dict.fromkeys(deep)):
+        executed = chain.extend()
+        writes = Writes(executed.writes.state, (*executed.writes.nodes, *nodes.items()))
+        await store.commit(chain.certified[-1], executed.receipts, writes)
+
+        assert {at: store.state.node(at) for at in nodes} == nodes
+        kept = {at: node for at, node in nodes.items() if node is not None}
+        assert dict(store.state.stored_nodes()) == chain.state.nodes | kept
 
 
 async def test_a_block_builds_on_the_stored_state(written: tuple[SqliteStore, MemoryChain]) -> None:
