@@ -13,7 +13,7 @@ from node.base.ports import StateReader, Writes
 DEPTH_KEPT_MAX = 12
 """Nodes above this depth are kept: 4,095 of 65 bytes."""
 UPPER_PATH_BYTES_MAX = DEPTH_KEPT_MAX // 8 + 1
-DEEP_NODES_KEPT_MAX = 4_096
+DEEP_NODES_KEPT_MAX = 2_048
 VALUES_KEPT_MAX = 2_048
 VALUE_BYTES_KEPT_MAX = 4_096
 """A longer value is kept for one step only."""

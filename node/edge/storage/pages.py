@@ -19,7 +19,7 @@ FIRST_LEVELS = 2
 NODE_BYTES = 65
 _BITMAP_BYTES = 4
 _NUMBER_BITS = 63
-_UPPER_DEPTH = 12
+_UPPER_DEPTH = 7
 
 PageKey = int | bytes
 """A page's number, or its path where it is beyond numbers."""
@@ -122,7 +122,7 @@ def changed(page: bytes | None, changes: Mapping[int, bytes | None]) -> bytes | 
 
 
 def upper_pages(pages: Mapping[PageKey, bytes | None]) -> dict[PageKey, bytes | None]:
-    """Those that begin at depth 12 at the most: a large state has few of these, and changes everywhere below."""
+    """Those that begin at depth 7 at the most, 133: a large state changes everywhere below."""
     below = (1 << _NUMBER_BITS - 1 - _UPPER_DEPTH) - 1
     return {key: page for key, page in pages.items() if isinstance(key, int) and not key & below}
 
