@@ -1,9 +1,12 @@
 """When a candidate tells the ledger that it is ready."""
 
+import asyncio
+
 import pytest
 
-from node.base.types import Height, OrgId
-from node.engine.joining import ready_now
+from node.base.crypto import digest
+from node.base.types import Digest, Height, OrgId
+from node.engine.joining import Joiner, ready_now
 from node.ledger.contracts.membership import Admit, Remove
 from node.ledger.system import ROOTS_MAX
 from node.testing.society import Society
@@ -46,3 +49,57 @@ def test_members_strangers_and_the_removed_say_nothing(society: Society) -> None
     assert not ready_now(society.state, OrgId("zed"), society.root(), behind=False, said=None)
     society.pass_motion(Remove(EVE))
     assert not says(society)
+
+
+class Told:
+    """What a joiner says, and the moment that a test waits for."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.came = asyncio.Event()
+
+    async def submit(self, contract: str, method: str, payload: bytes) -> Digest:
+        self.calls.append(f"{contract}.{method}")
+        self.came.set()
+        return Digest(digest("transaction", payload))
+
+
+async def test_blocks_wake_who_may_join_and_nobody_else() -> None:
+    society, told, looks = Society(["ada", "bob", "cid", "dot"]), Told(), []
+
+    def is_behind() -> bool:
+        looks.append(society.height)
+        return False
+
+    def head() -> tuple[Height, Digest]:
+        root = society.root()
+        return root.height, root.state_root
+
+    joiner = Joiner(EVE, society.state, head=head, is_behind=is_behind, submit=told.submit, log=lambda text: None)
+    work = asyncio.create_task(joiner.run())
+    joiner.look()
+    await turns()
+    for _ in range(3):
+        society.blocks(1)
+        joiner.look()
+        await turns()
+    assert not looks
+
+    society.pass_motion(Admit(society.card("eve")))
+    joiner.standing_changed()
+    joiner.look()
+    async with asyncio.timeout(5):
+        await told.came.wait()
+    joiner.look()
+    await turns()
+
+    assert told.calls == ["membership.ready"]
+    assert len(looks) == 2
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def turns() -> None:
+    """Let the others run until none of them has anything left to do."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -7,7 +7,7 @@ import pytest
 from node.base.codec import DecodeError
 from node.base.ports import Writes
 from node.base.types import Digest, Event, Height, MemberSet, OrgId, Parameters
-from node.ledger.contracts.contract import Context, Frame, view
+from node.ledger.contracts.contract import Context, Frame, changed_contracts, view
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.memory import MemoryState
 from node.ledger.overlay import Overlay
@@ -64,3 +64,10 @@ def test_the_registry_names_contracts_as_they_name_themselves() -> None:
     assert all(name == contract.name and "/" not in name for name, contract in CONTRACTS.items())
     # `sys/` is the ledger's own part of the state.
     assert "sys" not in CONTRACTS
+
+
+def test_a_blocks_writes_name_the_contracts_that_they_concern():
+    writes = Writes(((b"access/due/ada/1", b""), (b"access/grant/1", None), (b"sys/head", b"1")), ())
+
+    assert changed_contracts(writes) == {"access", "sys"}
+    assert changed_contracts(Writes((), ())) == frozenset()
