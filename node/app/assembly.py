@@ -25,7 +25,7 @@ from node.app.settings import Folder
 from node.app.standing import Linked, Standing
 from node.app.vaults import vault_of, write_private
 from node.base.crypto import verify
-from node.base.ports import BulkServer, OnLink, OnMessage, Transport
+from node.base.ports import BulkServer, Clock, OnLink, OnMessage, Transport
 from node.base.types import Digest, Genesis, Height, OrgId, Statement, chain_id
 from node.edge.learning.learner import ProcessLearner
 from node.edge.storage import (
@@ -38,7 +38,7 @@ from node.edge.storage import (
     SqliteStore,
     make_private_folder,
 )
-from node.edge.telemetry import SystemClock, SystemEntropy
+from node.edge.telemetry import SystemEntropy
 from node.edge.vault import Vault
 from node.engine.joining import Joiner
 from node.engine.loop import Engine
@@ -118,6 +118,7 @@ class MemberNode:
         snapshots: Terms,
         replica_bytes: int,
         cel_version: str,
+        clock: Clock,
     ) -> None:
         """`replica_bytes` is what it keeps of others' data sets at most; `cel_version` is the installed one."""
         self.org = org
@@ -130,6 +131,7 @@ class MemberNode:
         self._snapshots = snapshots
         self._replica_bytes = replica_bytes
         self._cel_version = cel_version
+        self._clock = clock
         self._unfit: str | None = None
         self._log = log.bind(org=org)
         self._stack = AsyncExitStack()
@@ -171,11 +173,8 @@ class MemberNode:
         self._stack.push_async_callback(self.transport.close)
 
     def _assemble(self, vote_log: FileVoteLog) -> None:
-        clock, entropy, members = (
-            SystemClock(),
-            SystemEntropy(),
-            LedgerMembers(self.store.state, kept_peers(self._folder.root)),
-        )
+        clock, entropy = self._clock, SystemEntropy()
+        members = LedgerMembers(self.store.state, kept_peers(self._folder.root))
         replica = Replica(
             org=self.org,
             genesis=self._genesis,
@@ -241,7 +240,7 @@ class MemberNode:
         self._assemble_transfers(clock, members)
         self._assemble_training(clock, entropy, members)
 
-    def _assemble_sync(self, clock: SystemClock) -> None:
+    def _assemble_sync(self, clock: Clock) -> None:
         shelf = SnapshotFiles(self._folder.snapshots)
 
         def make(cancelled: Callable[[], bool]) -> Callable[[], Height | None]:
@@ -261,7 +260,7 @@ class MemberNode:
             on_fault=self.engine.blame,
         )
 
-    def _assemble_transfers(self, clock: SystemClock, members: LedgerMembers) -> None:
+    def _assemble_transfers(self, clock: Clock, members: LedgerMembers) -> None:
         self.transfers = TransferEngine(
             Parts(
                 org=self.org,
@@ -289,7 +288,7 @@ class MemberNode:
             return self.transfers.serve(peer, request)
         return self.training.serve(peer, request)
 
-    def _assemble_training(self, clock: SystemClock, entropy: SystemEntropy, members: LedgerMembers) -> None:
+    def _assemble_training(self, clock: Clock, entropy: SystemEntropy, members: LedgerMembers) -> None:
         learner, sealer = ProcessLearner(self.org), FileSealer(*self._keys.data)
         rows = ApprovedRows(self.org, self._folder, self.store.state, clock, self._vault)
         self._stack.push_async_callback(rows.close)

@@ -19,7 +19,7 @@ from node.app.settings import Folder, Settings, SettingsError
 from node.app.versions import installed_cel_version
 from node.base.types import Genesis, OrgId, chain_id
 from node.edge.storage import MemberKeys, load_member_keys, read_genesis
-from node.edge.telemetry import configure_logs
+from node.edge.telemetry import SystemClock, configure_logs
 from node.edge.transport import GrpcTransport, JoinServer, Refusal, RefusalKind, TlsKey
 from node.engine.sync import Terms
 from node.engine.training import EgressPolicy
@@ -95,6 +95,7 @@ async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Ge
         Terms(settings.snapshots.every, settings.snapshots.behind, settings.snapshots.keep_blocks),
         settings.vault.replica_bytes,
         installed_cel_version(),
+        SystemClock(),
     )
     await node.open()
     # What stands by now stays; no collection needs to walk it again.

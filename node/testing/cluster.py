@@ -36,6 +36,7 @@ from node.base.types import (
     CardBody,
     Genesis,
     Height,
+    Instant,
     OrgId,
     Parameters,
     PublicKey,
@@ -44,6 +45,7 @@ from node.base.types import (
 )
 from node.edge.storage import FileVoteLog, KeyName, MemberKeys, draft_genesis, held_key, make_private_folder
 from node.edge.storage.identity import make_tls_secret, sign_card
+from node.edge.telemetry import SystemClock
 from node.edge.transport import LinkHealth, TlsKey, Traffic, TransportHealth, free_port
 from node.engine.sync import Terms
 from node.engine.training import EgressPolicy
@@ -56,6 +58,19 @@ REPLICA_BYTES = 64 << 20
 
 Refuses = Callable[[OrgId, OrgId, bool], bool]
 """(from, to, bulk) -> whether that traffic is cut now."""
+
+
+class AheadClock:
+    """The machine's clocks, with the wall clock as far ahead as a test wants. Implements the port `Clock`."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+        self._machine = SystemClock()
+
+    def now(self) -> Instant:
+        """This moment, and so much later by the wall clock."""
+        now = self._machine.now()
+        return Instant(now.mono_ms, now.wall_ms + self.ahead_ms)
 
 
 class ClusterMember:
@@ -133,6 +148,7 @@ class Cluster:
         self.members = {OrgId(name): ClusterMember(OrgId(name), root / name, tls_until_ms) for name in sorted(names)}
         self.memory = MemoryNetwork() if network == "memory" else None
         self.genesis = self._found(parameters or Parameters())
+        self.clock = AheadClock()
         self._refuses = refuses
         self._snapshots = snapshots
 
@@ -206,6 +222,7 @@ class Cluster:
             self._snapshots,
             REPLICA_BYTES,
             installed_cel_version(),
+            self.clock,
         )
         if not member.folder.root.exists():
             # Once, as `lepton network install` does: a vote log that is lost later must not come back empty.

@@ -14,13 +14,14 @@ from node.base.types import Digest, Height, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import open_source
 from node.ledger.contracts.access import Ask, Fetch, Grant, Revoke, Seal, store
-from node.ledger.contracts.agreements import Operation, Sign, Terms
+from node.ledger.contracts.agreements import Operation, Sign, Terms, Withdraw
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.training import JobTerms, JobView, Used, job
 from node.testing.cluster import Cluster, ClusterMember
 
 M1, M2 = OrgId("m1"), OrgId("m2")
 DATA = "m1/patients"
+TERM_MS = 3_600_000
 ROWS = "age,ill\n" + "".join(f"{30 + at % 60},{int(at % 60 > 25)}\n" for at in range(300))
 RECIPE = {
     "label": "ill",
@@ -48,14 +49,15 @@ async def publish(cluster: Cluster, folder: Path) -> None:
     await say(cluster, "m1", "sharing", "register", registration(version))
 
 
-async def granted(cluster: Cluster) -> Digest:
-    """Under an agreement of the two, m2 asks to train and m1 lets it."""
-    terms = Terms("Study", (M1, M2), (DATA,), ("tests",), (Operation.TRAIN,), 1 << 42, "")
+async def granted(cluster: Cluster) -> tuple[Digest, Digest]:
+    """An agreement of the two, and the request under it: m2 asks to train and m1 lets it."""
+    expires_ms = cluster.clock.now().wall_ms + TERM_MS
+    terms = Terms("Study", (M1, M2), (DATA,), ("tests",), (Operation.TRAIN,), expires_ms, "")
     agreement = await say(cluster, "m1", "agreements", "draft", terms)
     await say(cluster, "m2", "agreements", "sign", Sign(agreement))
     request = await say(cluster, "m2", "access", "request", Ask(DATA, "tests", Operation.TRAIN, agreement, ""))
     await say(cluster, "m1", "access", "grant", Grant(request))
-    return request
+    return agreement, request
 
 
 def seen(member: ClusterMember, id_: Digest) -> JobView:
@@ -64,11 +66,12 @@ def seen(member: ClusterMember, id_: Digest) -> JobView:
     return found
 
 
-async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended", ["revoked", "withdrew", "expired"])
+async def test_agreed_granted_sealed_fetched_trained_on_until_it_ends(ended: str, tmp_path: Path) -> None:
     async with Cluster(2, network="memory") as cluster:
         user = cluster["m2"]
         await publish(cluster, tmp_path)
-        request = await granted(cluster)
+        agreement, request = await granted(cluster)
         await cluster.until(lambda: store.sealed(view(user.up.store.state, "access"), request, 1) is not None)
         terms = JobTerms("study", (M1, M2), 1_000, 1, json.dumps(RECIPE).encode())
         id_ = await say(cluster, "m1", "training", "propose", terms)
@@ -85,7 +88,13 @@ async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Pa
         in_the_clear = [
             path for path in user.folder.root.rglob("*") if path.is_file() and ROWS[:40].encode() in path.read_bytes()
         ]
-        await say(cluster, "m1", "access", "revoke", Revoke(request, "over"))
+        match ended:
+            case "revoked":
+                await say(cluster, "m1", "access", "revoke", Revoke(request, "over"))
+            case "withdrew":
+                await say(cluster, "m2", "agreements", "withdraw", Withdraw(agreement, "over"))
+            case "expired":
+                cluster.clock.ahead_ms += TERM_MS
         await cluster.until(lambda: bool(seen(user, id_).left_out))
         number = seen(user, id_).training_round
         await cluster.until(lambda: seen(user, id_).training_round > number)
@@ -93,7 +102,7 @@ async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Pa
         assert used == {M1: (Used(DATA, 1, None),), M2: (Used(DATA, 1, request),)}
         assert in_the_clear == []
         (left,) = seen(user, id_).left_out
-        assert (left.org, "revoked" in left.why) == (M2, True)
+        assert (left.org, ended in left.why) == (M2, True)
         ended = seen(user, id_).current
         assert ended is not None
         assert ended.cohort == (M1,)
@@ -102,7 +111,7 @@ async def test_agreed_granted_sealed_fetched_trained_on_and_revoked(tmp_path: Pa
 async def test_what_a_modified_client_tries_is_refused_on_its_receipt(tmp_path: Path) -> None:
     async with Cluster(2, network="memory") as cluster:
         await publish(cluster, tmp_path)
-        request = await granted(cluster)
+        _, request = await granted(cluster)
         found = store.request(view(cluster["m2"].up.store.state, "access"), request)
         assert found is not None
         waiting = await say(cluster, "m2", "access", "request", Ask(DATA, "tests", Operation.DOWNLOAD, None, ""))

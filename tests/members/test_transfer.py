@@ -17,6 +17,8 @@ from node.base.types import Digest, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import Vault, Version, open_source
 from node.engine.transfer.requests import ChunksRequest, Fetching, encode_request
+from node.ledger.contracts.access import Ask, Fetch, Grant
+from node.ledger.contracts.agreements import Operation, Sign, Terms, Withdraw
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.replicas import NAME, Release, Replicate, replica
 from node.ledger.contracts.sharing import Authorize, Unauthorize
@@ -25,6 +27,8 @@ from node.testing.cluster import Cluster, ClusterMember
 DATA = "m1/rows"
 WORDS = {"label": "Rows", "purpose": "tests", "now_ms": 1_000}
 CHUNKS = 24
+TERM_MS = 3_600_000
+M1, M2 = OrgId("m1"), OrgId("m2")
 
 
 def vault(member: ClusterMember) -> Vault:
@@ -40,11 +44,23 @@ async def add(cluster: Cluster, folder: Path, chunks: int = CHUNKS) -> Version:
     return version
 
 
-async def say(cluster: Cluster, org: str, contract: str, method: str, call: Any) -> None:
+async def say(cluster: Cluster, org: str, contract: str, method: str, call: Any) -> Digest:
     """A transaction that every member has executed."""
     record = await cluster[org].submit(contract, method, encode(call))
     assert record.receipt.accepted, record.receipt.reason
     await cluster.until_height(record.height)
+    return record.receipt.transaction
+
+
+async def granted(cluster: Cluster) -> tuple[Digest, Digest]:
+    """An agreement of m1 and m2, and what m2 was granted under it."""
+    expires_ms = cluster.clock.now().wall_ms + TERM_MS
+    terms = Terms("Study", (M1, M2), (DATA,), ("tests",), (Operation.DOWNLOAD,), expires_ms, "")
+    agreement = await say(cluster, "m1", "agreements", "draft", terms)
+    await say(cluster, "m2", "agreements", "sign", Sign(agreement))
+    request = await say(cluster, "m2", "access", "request", Ask(DATA, "tests", Operation.DOWNLOAD, agreement, ""))
+    await say(cluster, "m1", "access", "grant", Grant(request))
+    return agreement, request
 
 
 async def state(member: ClusterMember) -> dict[str, Any]:
@@ -125,6 +141,49 @@ async def test_broken_resumed_after_a_restart_of_both_and_stopped_when_it_is_rev
         asked = encode_request(ChunksRequest(Fetching(Digest(bytes.fromhex(stopped["fetch"]))), 1, 2))
         with pytest.raises(LinkError, match=r"refused: .*withdrawn"):
             await anext(cluster["m3"].up.transport.fetch(OrgId("m1"), asked))
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [("by its expiry", "has expired"), ("by the owner", "m1 withdrew"), ("by another", "m2 withdrew")],
+)
+async def test_the_end_of_an_agreement_stops_what_is_under_way_at_owner_and_holder(
+    ended: str, words: str, tmp_path: Path
+) -> None:
+    wires = Wires()
+    async with Cluster(3, network="memory", refuses=wires.refuses) as cluster:
+        await add(cluster, tmp_path)
+        await say(cluster, "m1", "replicas", "replicate", Replicate(DATA, 1, OrgId("m3")))
+        await cluster.until(lambda: held(cluster, "m3"))
+        agreement, request = await granted(cluster)
+        fetch = await say(cluster, "m2", "access", "fetch", Fetch(request, 1))
+        asked = encode_request(ChunksRequest(Fetching(fetch), 0, 8))
+        answers = [cluster["m2"].up.transport.fetch(OrgId(org), asked) for org in ("m1", "m3")]
+        for answer in answers:
+            assert await anext(answer)
+        wires.after["m2"] = 15
+        await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
+        broken = await until(cluster, "m2", "fetching", done=5)
+
+        match ended:
+            case "by its expiry":
+                cluster.clock.ahead_ms += TERM_MS
+            case "by the owner":
+                await say(cluster, "m1", "agreements", "withdraw", Withdraw(agreement, "over"))
+            case "by another":
+                await say(cluster, "m2", "agreements", "withdraw", Withdraw(agreement, "over"))
+        del wires.after["m2"]
+
+        stopped = await until(cluster, "m2", "stopped")
+        assert broken["done"] < CHUNKS
+        assert words in stopped["why"]
+        await cluster.until(lambda: received_chunks(cluster["m2"]) == [])
+        # A modified client does not stop by itself: its answers end between two chunks.
+        for answer in answers:
+            with pytest.raises(LinkError, match=f"refused: .*{words}"):
+                await anext(answer)
+        with pytest.raises(OperatorRefusal, match=r"nothing lets m2 have m1/rows now|has expired"):
+            await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
 
 
 async def test_without_a_direct_link_another_member_carries_what_it_cannot_read(tmp_path: Path) -> None:
