@@ -10,12 +10,15 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from node.app.readings.sharing import read_copies
+from node.app.settings import Folder
 from node.app.vaults import open_vault, registration
 from node.base.codec import encode
 from node.base.types import is_data_name
 from node.cli.common import (
     CommandError,
     Json,
+    Member,
     Yes,
     ask,
     consent,
@@ -27,7 +30,10 @@ from node.cli.common import (
 )
 from node.cli.table import require_fit
 from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
+from node.edge.storage import SqliteReader
 from node.edge.vault import AlreadyKept, Source, Vault, VaultError, Version, open_source
+from node.ledger.contracts import sharing
+from node.ledger.contracts.contract import view
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -89,7 +95,8 @@ def show(
     version: Annotated[int | None, typer.Option(min=1, help="Which version (default: the newest).")] = None,
     json: Json = False,
 ) -> None:
-    """A data set in your vault, your own or one you fetched: its versions, its description, its files.
+    """A data set in your vault, your own or one you fetched: its versions, its description, its files; of your own also
+    who was asked to keep a copy, and what came of it.
 
     Example: lepton --dir cleveland data show patients
     """
@@ -98,6 +105,7 @@ def show(
         shown = records.version(own_name, version)
         files = vault.files(shown)
         numbers = [known.number for known in records.versions(own_name)]
+    copies = [] if shown.received is not None else _copies(context.obj, shown)
     described = {
         **_public(shown),
         "versions": numbers,
@@ -108,11 +116,13 @@ def show(
         "operation": None if shown.received is None else shown.received.operation,
     }
     if json:
-        print_json(described)
+        print_json({**described, "copies": copies})
         return
     columns = described.pop("columns")
     print_table(f"{name}, version {shown.number}", ["", ""], [(key, str(value)) for key, value in described.items()])
     print_table("columns", ["name", "type"], [(column["name"], column["type"]) for column in columns])
+    if copies:
+        print_table("copies", ["member", "state", "why"], [(c["holder"], c["state"], c["why"]) for c in copies])
 
 
 @commands.command()
@@ -202,7 +212,7 @@ def list_data(context: typer.Context, json: Json = False) -> None:
         return
     print_table(
         "data sets",
-        ["name", "version", "kind", "size", "purpose", "authorised", "handed over", "fingerprint"],
+        ["name", "version", "kind", "size", "purpose", "authorised", "handed over", "copies", "fingerprint"],
         [_listed(data) for data in found],
     )
     show_arrivals(arrivals)
@@ -212,7 +222,8 @@ def _listed(data: dict[str, Any]) -> tuple[object, ...]:
     description = data["description"] or {"kind": "", "plain_bytes": None, "purpose": ""}
     size = "" if description["plain_bytes"] is None else f"{description['plain_bytes']:,}"
     shown = (data["data"], data["version"], description["kind"], size, description["purpose"])
-    return (*shown, " ".join(data["authorized"]), len(data["shares"]), data["commitment"][:16])
+    held = [copy["holder"] for copy in data["history"][-1]["copies"] if copy["state"] == "held"]
+    return (*shown, " ".join(data["authorized"]), len(data["shares"]), " ".join(held), data["commitment"][:16])
 
 
 @contextmanager
@@ -226,6 +237,20 @@ def _vault(context: typer.Context) -> Iterator[Vault]:
 def _chosen(vault: Vault, name: str, version: int | None) -> Version:
     records, own_name = vault.records_of(name)
     return records.version(own_name, version)
+
+
+def _copies(member: Member, shown: Version) -> list[dict[str, Any]]:
+    """What this member's ledger says of copies of an own version; the daemon need not run."""
+    folder = Folder(member.dir)
+    if not folder.ledger.exists():
+        return []
+    reader = SqliteReader(folder.ledger, frozen=True)
+    try:
+        registered = sharing.versions(view(reader, sharing.NAME), shown.data)
+        numbers = [found.number for found in registered if found.commitment == shown.root]
+        return [copy for number in numbers for copy in read_copies(reader, shown.data, number)]
+    finally:
+        reader.close()
 
 
 def _versions(vault: Vault, name: str | None) -> list[Version]:

@@ -102,9 +102,12 @@ def replicate(
 
     Example: lepton --dir cleveland data replicate patients --at zurich
     """
+    holder = parse_org(at)
     data, number = _own(context, name, version)
-    consent([("copy of", f"{data}, version {number}"), ("kept at", at)], yes=yes, json=json)
-    submit(context.obj, "replicas", "replicate", encode(Replicate(data, number, parse_org(at))), as_json=json)
+    consent([("copy of", f"{data}, version {number}"), ("kept at", holder)], yes=yes, json=json)
+    submit(context.obj, "replicas", "replicate", encode(Replicate(data, number, holder)), as_json=json)
+    if not json:
+        console.print(f"{holder} is asked to keep a copy; see what comes of it: lepton data show {name}")
 
 
 def release(
@@ -114,12 +117,15 @@ def release(
     version: Which = 0,
     json: Json = False,
 ) -> None:
-    """End that: the member deletes the copy.
+    """End what `replicate` began: the member deletes its copy.
 
     Example: lepton --dir cleveland data release patients --at zurich
     """
+    holder = parse_org(at)
     data, number = _own(context, name, version)
-    submit(context.obj, "replicas", "release", encode(Release(data, number, parse_org(at))), as_json=json)
+    submit(context.obj, "replicas", "release", encode(Release(data, number, holder)), as_json=json)
+    if not json:
+        console.print(f"{holder} deletes its copy of version {number} of {data}")
 
 
 def restore(context: typer.Context, name: Name, version: Which = 0, json: Json = False) -> None:

@@ -5,12 +5,14 @@ Every command is a process of its own. The two members are founded by the comman
 
 import asyncio
 import json
+import os
 import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
 
+import numpy as np
 import psutil
 import pytest
 from typer.main import get_command
@@ -27,6 +29,8 @@ RECIPE = {
     "training": {"epochs": 2, "batch_rows": 8, "optimiser": "sgd", "learning_rate": 0.1},
     "seed": 0,
 }
+REPLICA_BYTES = 2 << 20
+"""Room for a copy of two chunks: the description of the data and a small file."""
 STATUS_KEYS = {"org", "height", "head_digest", "state_root", "training_round", "peers", "memory_mb", "version"}
 
 
@@ -105,6 +109,8 @@ def pair(tmp_path_factory, tools):
             pair.lepton(org, "network", "install", genesis)
             (pair.folder(org) / "data").mkdir()
             (pair.folder(org) / "data" / "rows.csv").write_text(rows(60, len(org) * ord(org[0])))
+            with (pair.folder(org) / "node.toml").open("a") as settings:
+                settings.write(f"\n[vault]\nreplica_bytes = {REPLICA_BYTES}\n")
             pair.run(org)
         pair.linked("east")
         yield pair
@@ -195,6 +201,52 @@ def test_an_agreement_a_request_and_a_revocation(pair):
     (shown,) = pair.json("east", "data", "requests")
     assert (shown["state"], shown["stands"], shown["why"]) == ("revoked", False, "over")
     assert shown["agreement"] == agreement
+
+
+def copies(pair, name):
+    return {copy["holder"]: (copy["state"], copy["why"]) for copy in pair.json("east", "data", "show", name)["copies"]}
+
+
+def test_copies_are_asked_for_held_declined_and_released(pair):
+    about = ("--label", "Rows", "--purpose", "tests", "--yes")
+    small, large = pair.root / "small.csv", pair.root / "large.npz"
+    small.write_text("a,b\n1,x\n")
+    np.savez(large, a=np.frombuffer(os.urandom(3 << 20), np.uint8))
+    at_west = pair.folder("west") / "vault" / "replicas"
+    too_few = pair.raised("east", "data", "add", small, "--name", "small", *about, "--replicas", "2")
+    added = pair.lepton("east", "data", "add", small, "--name", "small", *about, "--replicas", "1").stdout
+    pair.tools.wait_for(lambda: copies(pair, "small") == {"west": ("held", "")}, "the copy to be whole")
+    pair.lepton("east", "data", "add", large, "--name", "large", *about)
+    unasked = pair.raised("east", "data", "replicate", "large", "--at", "west")
+    asked = pair.lepton("east", "data", "replicate", "large", "--at", "west", "--yes").stdout
+    pair.tools.wait_for(lambda: copies(pair, "large")["west"][0] == "dropped", "what does not fit to be declined")
+    (listed,) = [found for found in pair.json("west", "data", "list") if found["data"] == "east/small"]
+
+    assert "2 copies need 2 other members; there are 1" in too_few
+    assert "west is asked to keep a copy" in added
+    assert "nothing was published" in unasked
+    assert "see what comes of it: lepton data show large" in asked
+    limit = f"this member keeps {REPLICA_BYTES} bytes for others at most"
+    assert copies(pair, "large") == {"west": ("dropped", limit)}
+    assert limit in pair.lepton("east", "data", "show", "large").stdout
+    assert [copy["state"] for copy in listed["history"][-1]["copies"]] == ["held"]
+    for words, why in (
+        (("nothing", "--at", "west"), "no data set east/nothing"),
+        (("small", "--at", "nobody"), "not a member"),
+        (("small", "--at", "N O"), "no organisation's name"),
+        (("small", "--at", "east"), "another member than the owner"),
+        (("small", "--at", "west"), "already"),
+        (("small", "--at", "west", "--version", "9"), "no version of this number"),
+    ):
+        assert why in pair.raised("east", "data", "replicate", *words, "--yes")
+    assert "Only the owner" in pair.raised("west", "data", "replicate", "east/small", "--at", "east", "--yes")
+    assert "Nobody asked" in pair.raised("east", "data", "release", "large", "--at", "west")
+    assert "no data set" in pair.raised("east", "data", "release", "nothing", "--at", "west")
+    assert list(at_west.rglob("*.record"))
+    released = pair.lepton("east", "data", "release", "small", "--at", "west").stdout
+    assert "west deletes its copy of version 1 of east/small" in released
+    pair.tools.wait_for(lambda: not [path for path in at_west.rglob("*") if path.is_file()], "the copy to be deleted")
+    assert copies(pair, "small") == {}
 
 
 def test_data_in_the_vault_is_found_damaged_by_chunk_and_written_back(pair):

@@ -8,6 +8,7 @@ key                                                 value
 ==================================================  =============================================================
 ``copy/<owner>/<name>/<version>/<holder>``          `Replica`
 ``at/<holder>/<owner>/<name>/<version>``            empty; what the holder is asked to keep, or keeps
+``dropped/<owner>/<name>/<version>/<holder>``       `Dropped`: why it keeps none, until it is asked again
 ==================================================  =============================================================
 
 Refusals: unknown-data, not-owner, unknown-version, unknown-holder, own-data, already-asked, too-many, not-asked,
@@ -74,6 +75,14 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a member said that does not keep a copy, or not any more."""
+
+    why: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """The body of every event: asked, held, dropped, released."""
 
@@ -92,6 +101,12 @@ def copies(replicas: View, data: str, version: int) -> Iterator[tuple[OrgId, Rep
     """The copies of a version, by holder."""
     for key, value in replicas.scan(f"copy/{data}/{version:08}/"):
         yield OrgId(key.rpartition("/")[2]), decode(Replica, value)
+
+
+def dropped(replicas: View, data: str, version: int) -> Iterator[tuple[OrgId, Dropped]]:
+    """Who was asked for a copy of a version and keeps none."""
+    for key, value in replicas.scan(f"dropped/{data}/{version:08}/"):
+        yield OrgId(key.rpartition("/")[2]), decode(Dropped, value)
 
 
 def kept_at(replicas: View, holder: OrgId) -> Iterator[tuple[str, int]]:
@@ -120,6 +135,7 @@ def _replicate(context: Context, call: Replicate) -> None:
         raise Rejected("too-many", f"A version has at most {REPLICAS_MAX} copies; release one first.")
     context.store(_key(call.data, call.version, call.holder), Replica(context.time_ms, None))
     context.put(_at(call.data, call.version, call.holder), b"")
+    context.delete(_dropped(call.data, call.version, call.holder))
     _emit(context, "asked", call.data, call.version, call.holder)
 
 
@@ -142,6 +158,7 @@ def _drop(context: Context, call: Drop) -> None:
     if not is_text(call.why, WHY_CHARACTERS_MAX):
         raise Rejected("bad-reason", f"Give the reason in one line of at most {WHY_CHARACTERS_MAX} characters.")
     _forget(context, "dropped", call.data, call.version, context.org, call.why)
+    context.store(_dropped(call.data, call.version, context.org), Dropped(call.why, context.time_ms))
 
 
 def _forget(context: Context, event: str, data: str, version: int, holder: OrgId, words: str = "") -> None:
@@ -173,6 +190,10 @@ def _emit(context: Context, event: str, data: str, version: int, holder: OrgId, 
 
 def _key(data: str, version: int, holder: OrgId) -> str:
     return f"copy/{data}/{version:08}/{holder}"
+
+
+def _dropped(data: str, version: int, holder: OrgId) -> str:
+    return f"dropped/{data}/{version:08}/{holder}"
 
 
 def _at(data: str, version: int, holder: OrgId) -> str:

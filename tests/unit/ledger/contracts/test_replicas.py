@@ -8,10 +8,12 @@ from node.ledger.contracts.replicas import (
     REPLICAS,
     REPLICAS_MAX,
     Drop,
+    Dropped,
     Hold,
     Release,
     Replicate,
     copies,
+    dropped,
     kept_at,
     replica,
     why_not_copied,
@@ -51,6 +53,9 @@ def test_a_holder_declines_or_drops_with_its_reason() -> None:
     _, events = made.call("bob", "drop", Drop(DATA, 1, "no room"))
     assert [event.name for event in events] == ["dropped"]
     assert list(copies(made.view, DATA, 1)) == []
+    assert list(dropped(made.view, DATA, 1)) == [(BOB, Dropped("no room", made.time_ms))]
+    made.call("ada", "replicate", Replicate(DATA, 1, BOB))
+    assert list(dropped(made.view, DATA, 1)) == []
 
 
 def test_only_the_owner_and_who_was_asked_get_chunks_for_a_copy() -> None:
