@@ -8,6 +8,7 @@ from pathlib import Path
 
 from node.app.daemon import only_daemon
 from node.app.settings import Folder, SettingsError
+from node.app.versions import installed_cel_version
 from node.base.codec import DecodeError
 from node.base.crypto import verify
 from node.base.ports import NewBase
@@ -53,7 +54,7 @@ def verify_backup(file: Path, genesis: Genesis, progress: Progress) -> Verified:
     state.apply(genesis_writes(genesis))
     parent, height, transactions = chain_id(genesis.body), 0, 0
     for certified in _blocks(file, first, frames):
-        executed = follow(state, chain_id(genesis.body), parent, certified, verify)
+        executed = follow(state, chain_id(genesis.body), parent, certified, verify, installed_cel_version())
         state.apply(executed.writes)
         parent, height = certified.block.digest, height + 1
         transactions += len(executed.receipts)
@@ -98,10 +99,13 @@ def prune_chain(folder: Folder, genesis: Genesis, keep: int) -> tuple[Height, He
 
 
 def damage_of(folder: Folder, genesis: Genesis, progress: Progress) -> ChainBroken | None:
-    """Where the member's chain stops being true; None when all of it holds. Raises `OSError`."""
+    """Where the member's chain stops being true; None when all of it holds.
+
+    Raises `OSError`, and `OtherCel` where it cannot be told: that is no damage.
+    """
     reader = SqliteReader(folder.ledger, frozen=True)
     try:
-        verify_chain(genesis, reader, progress=progress)
+        verify_chain(genesis, reader, progress=progress, cel_version=installed_cel_version())
     except ChainBroken as broken:
         return broken
     finally:
@@ -155,7 +159,7 @@ async def _import(draft: Path, genesis: Genesis, file: Path, progress: Progress)
         else:
             parent, base, transactions = chain, FIRST_HEIGHT, 0
             for certified in _blocks(file, first, frames):
-                executed = follow(store.state, chain, parent, certified, verify)
+                executed = follow(store.state, chain, parent, certified, verify, installed_cel_version())
                 height = certified.block.header.height
                 await store.commit(certified, executed.receipts, executed.writes, durable=height % SYNC_EVERY == 0)
                 parent = certified.block.digest

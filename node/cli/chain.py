@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from node.app.settings import Folder
+from node.app.versions import installed_cel_version
 from node.base.types import CertifiedBlock, Height, Receipt
 from node.cli import backup
 from node.cli.common import CommandError, Json, console, parse_digest, print_json, print_table
@@ -129,6 +130,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
     """Execute the whole chain again from the genesis file, and check every signature, root, receipt and state entry.
 
     Works offline. When the database is not what the network agreed on, the height where it stops being true is named.
+    Where another version of CEL decided than the one that is installed, it says so and goes no further.
     A chain that was pruned or joined by a snapshot is checked from its base on, which a path of trust from the genesis
     leads to.
 
@@ -144,7 +146,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
             if height % PROGRESS_EVERY == 0:
                 progress.update(task, completed=height)
 
-        verified = verify_chain(genesis, reader, progress=advance)
+        verified = verify_chain(genesis, reader, progress=advance, cel_version=installed_cel_version())
         progress.update(task, completed=verified.height)
     if json:
         print_json(backup.verified_json(verified))

@@ -133,7 +133,8 @@ def adopt(
     from_height: Annotated[int, typer.Option(min=1, help="The first height that is decided by it.")],
     json: Json = False,
 ) -> None:
-    """Vote for another version of CEL, by which contracts decide, from a height on. Who lacks it then does not vote.
+    """Vote for another version of CEL, by which contracts decide, from a height on. Who lacks it then does not vote,
+    and who installs it earlier does not vote until then: stop and start each daemon when that height is reached.
 
     Example: lepton --dir north network adopt 0.1.4 --from-height 250000
     """
@@ -231,7 +232,14 @@ def _vote(context: typer.Context, motion: Motion, *, as_json: bool) -> None:
     id_ = membership.motion_id(motion).hex()
     found = ask(context.obj, lambda client: client.read("membership"))
     still = next((m for m in found["motions"] if m["id"] == id_), None)
-    if still is None:
+    if still is None and isinstance(motion, Adopt):
+        console.print(
+            f"the motion has passed: from height {motion.from_height} on contracts are decided by CEL "
+            f"{motion.cel_version}. At that height each operator stops its daemon, installs cel-expr-python "
+            f"{motion.cel_version} and starts it again; until then it does not vote",
+            soft_wrap=True,
+        )
+    elif still is None:
         console.print("the motion has passed; what it changes is in force within two blocks")
     else:
         console.print(

@@ -5,6 +5,7 @@
         Unacceptable     a transaction that no block may carry now
         InvalidBlock     a block whose execution does not give what its header says
         ChainBroken      a stored chain that stops being true at a height
+        OtherCel         a chain that another version of CEL decided than the one that is installed
         Unprovable       something that this member does not keep (any more)
         Untrusted        a proof, snapshot or backup that does not follow from the genesis
 
@@ -47,6 +48,22 @@ class ChainBroken(LedgerError):
         super().__init__(f"height {height}: {reason}")
         self.height = height
         self.reason = reason
+
+
+class OtherCel(LedgerError):
+    """From a height on contracts were decided by another version of CEL: executing again may give something else.
+
+    The chain is not broken by that; nothing above is known here.
+    """
+
+    def __init__(self, height: int, decided_by: str, installed: str) -> None:
+        """The first such height, and the two versions of cel-expr-python."""
+        super().__init__(
+            f"the chain holds below height {height}; there contracts are decided by CEL {decided_by}, and here "
+            f"{installed} is installed, which may decide otherwise: nothing from there on is executed again unless "
+            f"cel-expr-python {decided_by} is installed"
+        )
+        self.height = height
 
 
 class Unprovable(LedgerError):

@@ -11,7 +11,7 @@ from typing import TypeVar
 from node.base import crypto
 from node.base.codec import encode
 from node.base.ports import Verifier
-from node.base.types import Block, Certificate, CertifiedBlock, Digest, Genesis, Height, chain_id
+from node.base.types import CEL_VERSION, Block, Certificate, CertifiedBlock, Digest, Genesis, Height, chain_id
 from node.ledger.based import verify_based
 from node.ledger.errors import ChainBroken, InvalidGenesis
 from node.ledger.following import follow
@@ -28,17 +28,20 @@ def verify_chain(
     stored: StoredChain,
     verify: Verifier = crypto.verify,
     progress: Callable[[int], None] = lambda height: None,
+    *,
+    cel_version: str = CEL_VERSION,
 ) -> Verified:
     """Execute the whole chain again. Raises `ChainBroken` with the first height at which something stored differs.
 
     Height 0 stands for the genesis; a difference in the stored state is named at the head, with its key.
+    `cel_version` is the installed one; raises `OtherCel` at the first height that is decided by another.
     `progress` is called with each height that holds.
     """
     try:
         verify_genesis(genesis, verify)
     except InvalidGenesis as error:
         raise ChainBroken(0, f"the genesis file cannot found a chain: {error}") from error
-    replay = _Replay(genesis, verify)
+    replay = _Replay(genesis, verify, cel_version)
     if read_stored(0, stored.chain_id) != replay.chain:
         raise ChainBroken(0, "the database holds the chain of another genesis file")
     if read_stored(0, stored.base) != 1:
@@ -61,19 +64,21 @@ def verify_chain(
 class _Replay:
     """The chain executed so far, on a state in memory."""
 
-    def __init__(self, genesis: Genesis, verify: Verifier) -> None:
+    def __init__(self, genesis: Genesis, verify: Verifier, cel_version: str) -> None:
         self.chain = chain_id(genesis.body)
         self.parent = self.chain
         self.state = MemoryState()
         self.state.apply(genesis_writes(genesis))
         self.transactions = 0
         self._verify = verify
+        self._cel_version = cel_version
 
     def take(self, height: int, stored: StoredBlock) -> tuple[Digest, ...]:
         """Execute one block and compare what is stored for it; returns its transactions' ids."""
         block = stored_as(height, Block, stored.block, "block")
         certificate = stored_as(height, Certificate, stored.certificate, "certificate")
-        executed = follow(self.state, self.chain, self.parent, CertifiedBlock(block, certificate), self._verify)
+        certified = CertifiedBlock(block, certificate)
+        executed = follow(self.state, self.chain, self.parent, certified, self._verify, self._cel_version)
         if stored.digest != block.digest:
             raise ChainBroken(height, "the digest stored beside the block is not the block's")
         if stored.receipts != tuple(encode(receipt) for receipt in executed.receipts):

@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 from node.app import backup
 from node.app.settings import Folder, SettingsError
 from node.base.crypto import Ed25519Signer, digest, verify
-from node.base.types import Digest, Height, OrgId
+from node.base.types import CEL_VERSION, Digest, Height, OrgId, Parameters
 from node.cli.main import KNOWN_ERRORS, lepton
 from node.edge.storage import SqliteReader, SqliteStore, write_genesis_draft
 from node.edge.storage.errors import FileDamaged, FileError, NotGenuine
 from node.edge.storage.identity import make_tls_secret
 from node.ledger.contracts.membership import Leave
 from node.ledger.contracts.sharing import Register
-from node.ledger.errors import ChainBroken, LedgerError
+from node.ledger.errors import ChainBroken, LedgerError, OtherCel
 from node.ledger.genesis import genesis_writes
 from node.ledger.proofs import verify_chain
 from node.testing.founding import Founding, MemoryChain
@@ -28,12 +28,16 @@ BLOCKS = 9
 class Member:
     """A folder with a chain of nine blocks of five founders, the fifth of which leaves in the third block."""
 
-    def __init__(self, root: Path, *, base: int = 1) -> None:
+    def __init__(self, root: Path, *, base: int = 1, cel_version: str = CEL_VERSION) -> None:
         root.mkdir()
         self.folder = Folder(root)
         certificates = {org: make_tls_secret(OrgId(org)).certificate for org in ("ada", "bob", "cid", "dot", "eve")}
         self.founding = Founding(
-            tuple(certificates), signer=Ed25519Signer, verify=verify, tls_certificate=lambda org: certificates[org]
+            tuple(certificates),
+            signer=Ed25519Signer,
+            verify=verify,
+            tls_certificate=lambda org: certificates[org],
+            parameters=Parameters(cel_version=cel_version),
         )
         self.genesis = self.founding.genesis
         self.chain = MemoryChain(self.founding)
@@ -259,3 +263,20 @@ def test_a_file_that_is_no_backup_is_said_so(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(FileDamaged, match="no exported chain"):
             backup.verify_backup(file, member.genesis, quiet)
+
+
+def test_a_chain_that_another_cel_decided_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    member = Member(tmp_path / "member", cel_version="0.0.9")
+    file = member.export()
+    words = r"decided by CEL 0\.0\.9, and here .* is installed"
+
+    with pytest.raises(OtherCel, match=words):
+        backup.damage_of(member.folder, member.genesis, quiet)
+    with pytest.raises(OtherCel, match=words):
+        backup.verify_backup(file, member.genesis, quiet)
+    with pytest.raises(OtherCel, match=words):
+        backup.import_chain(member.empty("other"), member.genesis, file, quiet)
+    for words_of in (("verify",), ("repair", "--yes")):
+        done = CliRunner().invoke(lepton, ["--dir", str(member.folder.root), "chain", *words_of])
+        assert isinstance(done.exception, OtherCel)
+    assert member.folder.ledger.exists()
