@@ -16,8 +16,8 @@ from node.base.ports import LinkError
 from node.base.types import Digest, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import Vault, Version, open_source
-from node.engine.transfer.requests import ChunksRequest, Fetching, encode_request
-from node.ledger.contracts.access import Ask, Fetch, Grant
+from node.engine.transfer.requests import ChunksRequest, Fetching, KeyRequest, encode_request
+from node.ledger.contracts.access import Ask, Fetch, Grant, store
 from node.ledger.contracts.agreements import Operation, Sign, Terms, Withdraw
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.replicas import NAME, Release, Replicate, replica
@@ -98,6 +98,12 @@ def received(member: ClusterMember) -> Version:
 
 def received_chunks(member: ClusterMember) -> list[Path]:
     return [path for path in Path(vault(member).received_place).rglob("*") if path.is_file()]
+
+
+def sealed_keys(member: ClusterMember) -> list[Path]:
+    """Those that others sealed to it."""
+    folder = Path(vault(member).received_place).parent / "envelopes"
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def bulk_bytes(cluster: Cluster, source: str, target: str) -> int:
@@ -197,6 +203,43 @@ async def test_without_a_direct_link_another_member_carries_what_it_cannot_read(
         assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
         assert bulk_bytes(cluster, "m1", "m2") == 0
         assert bulk_bytes(cluster, "m3", "m2") > 4 << 20
+
+
+async def test_what_was_sealed_before_its_owner_left_is_fetched_from_copies(tmp_path: Path) -> None:
+    async with Cluster(4, network="memory") as cluster:
+        await add(cluster, tmp_path, chunks=6)
+        await say(cluster, "m1", "replicas", "replicate", Replicate(DATA, 1, OrgId("m3")))
+        await cluster.until(lambda: held(cluster, "m3"))
+        _, request = await granted(cluster)
+        await say(cluster, "m1", "sharing", "authorize", Authorize(DATA, OrgId("m4")))
+        await cluster["m4"].up.backend.fetch_data(DATA, b"", 0)
+        await until(cluster, "m4", "here")
+        await cluster.until(lambda: len(sealed_keys(cluster["m2"])) == 1)
+        # Neither who keeps the chunks, nor who is not meant, gets a key without a fetch.
+        own = await say(cluster, "m3", "access", "request", Ask(DATA, "tests", Operation.DOWNLOAD, None, ""))
+        await say(cluster, "m1", "access", "grant", Grant(own))
+        await cluster.until(lambda: store.sealed(view(cluster["m3"].up.store.state, "access"), own, 1) is not None)
+        for org, basis, why in (("m3", own, "keeps a copy"), ("m4", request, "sealed nothing to m4")):
+            with pytest.raises(LinkError, match=f"refused: .*{why}"):
+                await anext(cluster[org].up.transport.fetch(M1, encode_request(KeyRequest(basis, 1))))
+
+        await cluster.kill("m1")
+        await cluster["m2"].up.backend.fetch_data(DATA, b"", 0)
+        await until(cluster, "m2", "here")
+
+        assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
+        assert sealed_keys(cluster["m3"]) == []
+        assert bulk_bytes(cluster, "m3", "m2") > 4 << 20
+
+
+async def test_a_sealed_key_is_not_given_once_the_grant_is_revoked(tmp_path: Path) -> None:
+    async with Cluster(2, network="memory") as cluster:
+        await add(cluster, tmp_path, chunks=3)
+        agreement, request = await granted(cluster)
+        await cluster.until(lambda: len(sealed_keys(cluster["m2"])) == 1)
+        await say(cluster, "m2", "agreements", "withdraw", Withdraw(agreement, "over"))
+        with pytest.raises(LinkError, match=r"refused: .*m2 withdrew"):
+            await anext(cluster["m2"].up.transport.fetch(M1, encode_request(KeyRequest(request, 1))))
 
 
 async def test_copies_bring_a_lost_vault_back_and_serve_and_a_holder_that_lies_is_found_out(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What comes from other members: data sets on their way into the vault, and copies that are kept for others.
 
-Beside it, envelopes: keys of own versions, sealed to who may have them, until they are fetched. Small files, each
-replaced whole. Blocking: for worker threads of the daemon.
+Beside it, envelopes: keys of own versions, sealed to who may have them, and keys of others' that were sealed to this
+member. Small files, each replaced whole. Blocking: for worker threads of the daemon.
 """
 
 from collections.abc import Sequence
@@ -150,10 +150,10 @@ class Copies:
 
 
 class Envelopes:
-    """Sealed keys of own versions, by basis and version."""
+    """Sealed keys by basis and version: of own versions, or those that others sealed to this member."""
 
-    def __init__(self, vault: Path, write: WriteFile) -> None:
-        self._folder = vault / "envelopes"
+    def __init__(self, vault: Path, write: WriteFile, *, received: bool = False) -> None:
+        self._folder = (vault / RECEIVED if received else vault) / "envelopes"
         self._write = write
 
     def keep(self, basis: Digest, version: int, envelope: bytes) -> None:
@@ -165,6 +165,10 @@ class Envelopes:
         """The envelope, if there is one. Raises `OSError`."""
         path = self._path(basis, version)
         return path.read_bytes() if path.exists() else None
+
+    def forget(self, basis: Digest, version: int) -> None:
+        """It is not needed any more. Raises `OSError`."""
+        self._path(basis, version).unlink(missing_ok=True)
 
     def _path(self, basis: Digest, version: int) -> Path:
         return self._folder / f"{basis.hex()}-{version:08}"

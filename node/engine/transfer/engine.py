@@ -17,6 +17,7 @@ from node.edge.vault import Arrival, Arrivals, Copies, Envelopes, Vault, VaultEr
 from node.edge.vault.records import WriteFile
 from node.engine.transfer.copies import CopyKeeper, NoCopy, Restorer
 from node.engine.transfer.fetching import Fetcher, Progress, Stopped
+from node.engine.transfer.keys import Keys
 from node.engine.transfer.library import Library
 from node.engine.transfer.pulling import Goal, Liars, OnFault, Puller
 from node.engine.transfer.sealing import DataKeyOf, Sealing, Submit
@@ -76,6 +77,8 @@ class TransferEngine:
         self._server = Server(
             parts.org, parts.state, parts.clock, parts.transport, library, copies, self._sealing, parts.data_key_of
         )
+        received = Envelopes(parts.folder, parts.write, received=True)
+        self._keys = Keys(parts.org, parts.state, parts.clock, puller, received)
         self._fetcher = Fetcher(
             parts.org,
             parts.chain,
@@ -83,6 +86,7 @@ class TransferEngine:
             parts.clock,
             puller,
             self._arrivals,
+            self._keys,
             parts.vault,
             parts.data_private_keys,
             self._changed,
@@ -101,6 +105,7 @@ class TransferEngine:
         self._restorer = Restorer(parts.org, parts.state, puller, library, parts.vault, parts.data_private_keys)
         self._fetches: dict[Digest, Progress] = {}
         self._copying: set[tuple[str, int]] = set()
+        self._getting: set[tuple[Digest, int]] = set()
         self._block = asyncio.Event()
 
     def on_block(self) -> None:
@@ -174,6 +179,10 @@ class TransferEngine:
             if key not in self._copying and len(self._copying) < AT_ONCE_MAX:
                 self._copying.add(key)
                 group.create_task(self._copy(*key))
+        for sealed in self._keys.lacking():
+            if sealed not in self._getting and len(self._getting) < AT_ONCE_MAX:
+                self._getting.add(sealed)
+                group.create_task(self._key(*sealed))
 
     async def _fetch(self, progress: Progress) -> None:
         arrival = progress.arrival
@@ -189,6 +198,15 @@ class TransferEngine:
             await asyncio.sleep(DISK_PAUSE_S)
         finally:
             del self._fetches[arrival.fetch]
+
+    async def _key(self, basis: Digest, number: int) -> None:
+        """Get a sealed key before it is fetched on."""
+        try:
+            await self._keys.get(basis, number)
+        except OSError as error:
+            self._log(f"a key that was sealed to this member is not kept yet: {error}")
+        finally:
+            self._getting.discard((basis, number))
 
     async def _copy(self, data: str, number: int) -> None:
         """Get a copy, until it is here or the ledger no longer asks for it."""

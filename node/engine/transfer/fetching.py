@@ -30,6 +30,7 @@ from node.edge.vault import (
     sealed_bytes_max,
 )
 from node.edge.vault.arrivals import split_digests
+from node.engine.transfer.keys import Keys
 from node.engine.transfer.pulling import Goal, Liars, Puller
 from node.engine.transfer.requests import Claim, DigestsRequest, EnvelopeRequest, Fetching
 from node.engine.transfer.sealing import binding_of
@@ -70,6 +71,7 @@ class Fetcher:
         clock: Clock,
         puller: Puller,
         arrivals: Arrivals,
+        keys: Keys,
         vault: Callable[[], Vault],
         data_private_keys: Callable[[], Sequence[bytes]],
         changed: Callable[[], Awaitable[None]],
@@ -81,6 +83,7 @@ class Fetcher:
         self._clock = clock
         self._puller = puller
         self._arrivals = arrivals
+        self._keys = keys
         self._vault = vault
         self._data_private_keys = data_private_keys
         self._changed = changed
@@ -112,6 +115,7 @@ class Fetcher:
         self._arrivals.keep(replace(arrival, stopped=why, envelope=b""))
         self._vault().delete_received(self._arrivals.digests(arrival.fetch))
         self._arrivals.forget_digests(arrival.fetch)
+        self._keys.forget(arrival.basis, arrival.version)
 
     def tidy(self) -> None:
         """Finish what a discarding left that was broken off. Blocking. Raises `OSError`."""
@@ -157,7 +161,8 @@ class Fetcher:
                 progress.doing = f"waiting for {owner} to seal the key"
                 await self._changed()
                 continue
-            raw = arrival.envelope or await self._envelope(progress, owner)
+            kept = await asyncio.to_thread(self._keys.kept, arrival.basis, arrival.version, sealed.envelope)
+            raw = arrival.envelope or kept or await self._envelope(progress, owner)
             if raw is None:
                 await asyncio.sleep(PAUSE_S)
                 continue

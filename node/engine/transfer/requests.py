@@ -64,7 +64,15 @@ class ChunksRequest:
     stop: int
 
 
-Inner = EnvelopeRequest | RecordRequest | DigestsRequest | ChunksRequest
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """The version's key, sealed to the asker, before a fetch: the owner may be away then. One piece: an `Envelope`."""
+
+    basis: Digest
+    version: int
+
+
+Inner = EnvelopeRequest | RecordRequest | DigestsRequest | ChunksRequest | KeyRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,9 @@ class CarriedRequest:
     inner: Inner
 
 
-TransferRequest = EnvelopeRequest | RecordRequest | DigestsRequest | ChunksRequest | CarryRequest | CarriedRequest
+TransferRequest = (
+    EnvelopeRequest | RecordRequest | DigestsRequest | ChunksRequest | CarryRequest | CarriedRequest | KeyRequest
+)
 """Everything that can be asked. The order is the wire's: append only."""
 _REQUEST = cast("type[TransferRequest]", TransferRequest)
 

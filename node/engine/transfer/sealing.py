@@ -81,7 +81,7 @@ class Sealing:
         if sealed is None:
             return None
         raw = await asyncio.to_thread(self._envelopes.get, basis_id, number)
-        if raw is not None and _is_envelope(raw, sealed.envelope):
+        if raw is not None and is_envelope(raw, sealed.envelope):
             return raw
         if (basis_id, number) not in self._told:
             self._told[basis_id, number] = self._clock.now().mono_ms + VALID_MS
@@ -116,7 +116,7 @@ class Sealing:
         return envelope
 
 
-def _is_envelope(raw: bytes, digest: Digest) -> bool:
+def is_envelope(raw: bytes, digest: Digest) -> bool:
     """Whether the file is the one that the ledger has the digest of; a damaged one is not."""
     try:
         return envelope_digest(read_envelope(raw)) == digest

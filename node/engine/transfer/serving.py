@@ -27,6 +27,7 @@ from node.engine.transfer.requests import (
     Fetching,
     Inner,
     Keeping,
+    KeyRequest,
     RecordRequest,
     decode_request,
     encode_request,
@@ -98,6 +99,8 @@ class Server:
                 return self._digests(asker, asked)
             case ChunksRequest():
                 return self._chunks(asker, asked)
+            case KeyRequest():
+                return self._key(asker, asked)
             case _:
                 assert_never(asked)
 
@@ -108,6 +111,20 @@ class Server:
         if data_owner(data) != self._org:
             raise BulkRefused(f"only {data_owner(data)} has the envelope")
         envelope = await self._sealing.envelope(found.basis, number)
+        if envelope is None:
+            raise BulkRefused("the key is not sealed yet")
+        yield envelope
+
+    async def _key(self, asker: OrgId, asked: KeyRequest) -> AsyncGenerator[bytes, None]:
+        found = access.basis(self._state, asked.basis)
+        if found is None or found.recipient != asker or data_owner(found.data) != self._org:
+            raise BulkRefused(f"{self._org} has sealed nothing to {asker} on such a basis")
+        if (refusal := access.refusal_of_basis(self._state, found.id, time_ms=self._time_ms())) is not None:
+            raise BulkRefused(refusal.reason)
+        if replicas.why_not_copied(self._state, found.data, asked.version, asker) is None:
+            # It has the chunks: with the key it would have the data, and no fetch of it would be on the ledger.
+            raise BulkRefused("who keeps a copy gets the key when it fetches, not before")
+        envelope = await self._sealing.envelope(found.id, asked.version)
         if envelope is None:
             raise BulkRefused("the key is not sealed yet")
         yield envelope
@@ -168,9 +185,7 @@ class Server:
         """The version that the claim is for. Raises `BulkRefused` unless the ledger allows it now."""
         match claim:
             case Fetching(fetch):
-                # The later one: a chain that stands still lets nothing go on beyond its term.
-                time_ms = max(self._clock.now().wall_ms, head(self._state).time_ms)
-                why = access.why_not_served(self._state, fetch, asker, time_ms=time_ms)
+                why = access.why_not_served(self._state, fetch, asker, time_ms=self._time_ms())
                 found = store.fetch(view(self._state, access.NAME), fetch)
                 if why is not None or found is None:
                     raise BulkRefused(why or "there is no such fetch")
@@ -182,6 +197,10 @@ class Server:
                 return data, version
             case _:
                 assert_never(claim)
+
+    def _time_ms(self) -> int:
+        """The later one: a chain that stands still lets nothing go on beyond its term."""
+        return max(self._clock.now().wall_ms, head(self._state).time_ms)
 
     async def _carry(self, asker: OrgId, source: OrgId, inner: Inner) -> AsyncGenerator[bytes, None]:
         """Carry an answer between two that cannot reach each other."""

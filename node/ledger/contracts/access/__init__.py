@@ -13,6 +13,7 @@ key                                                 value
 ``open/<owner>/<name>/<requester>/<id>``            empty; while the request waits or is granted
 ``sealed/<basis>/<version>``                        `Sealed`: the envelope for this version
 ``due/<owner>/<basis>/<version>``                   empty; while the owner's daemon has to seal the version
+``unfetched/<recipient>/<basis>/<version>``         empty; sealed, and neither fetched since nor revoked
 ``fetch/<id>``                                      `Fetched`
 ``count/<owner>/<name>/<requester>``                `Counts` of this requester
 ``total/<owner>/<name>``                            `Counts` in all

@@ -93,7 +93,7 @@ _EVENTS = {
 
 
 def _settle(context: Context, id_: Digest, found: Request, state: State, why: str = "", rule_line: int = 0) -> None:
-    """Move the request on; a grant makes its newest version due for sealing, all else ends what was due."""
+    """Move the request on; a grant makes its newest version due for sealing, all else ends what is due or unfetched."""
     settled = replace(found, state=state, changed_ms=context.time_ms, why=why, rule_line=rule_line)
     context.store(store.request_key(id_), settled)
     if state is State.GRANTED:
@@ -103,8 +103,9 @@ def _settle(context: Context, id_: Digest, found: Request, state: State, why: st
         store.add_counts(context, found.data, found.requester, grants=1)
     else:
         context.delete(store.open_key(id_, found))
-        for key, _ in context.scan(store.due_key(found.data, id_, 0).rpartition("/")[0] + "/"):
-            context.delete(key)
+        for of_version in (store.due_key(found.data, id_, 0), store.unfetched_key(found.requester, id_, 0)):
+            for key, _ in context.scan(of_version.rpartition("/")[0] + "/"):
+                context.delete(key)
     store.emit(context, _EVENTS[state], basis_of(id_, found), words=why, rule_line=rule_line)
 
 

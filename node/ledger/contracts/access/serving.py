@@ -19,6 +19,7 @@ def seal(context: Context, asked: Seal) -> None:
         raise Rejected("already-sealed", "This very envelope is on the ledger already.")
     context.store(store.sealed_key(asked.basis, asked.version), Sealed(asked.envelope, context.time_ms))
     context.delete(store.due_key(found.data, asked.basis, asked.version))
+    context.put(store.unfetched_key(found.recipient, asked.basis, asked.version), b"")
     store.emit(context, "sealed", found, asked.version)
 
 
@@ -34,6 +35,7 @@ def fetch(context: Context, asked: Fetch) -> None:
         store.fetch_key(context.transaction),
         Fetched(asked.basis, asked.version, context.org, found.data, context.time_ms),
     )
+    context.delete(store.unfetched_key(context.org, asked.basis, asked.version))
     store.add_counts(context, found.data, context.org, fetches=1)
     store.emit(context, "fetched", found, asked.version, words=context.transaction.hex())
 

@@ -39,6 +39,13 @@ def due(access: View, owner: OrgId) -> Iterator[tuple[Digest, int]]:
         yield Digest(bytes.fromhex(basis)), int(version)
 
 
+def unfetched(access: View, recipient: OrgId) -> Iterator[tuple[Digest, int]]:
+    """What was sealed for the recipient and not fetched since: bases with versions, ascending. Some may not stand."""
+    for key, _ in access.scan(f"unfetched/{recipient}/"):
+        _, _, basis, version = key.split("/")
+        yield Digest(bytes.fromhex(basis)), int(version)
+
+
 def fetch(access: View, id_: Digest) -> Fetched | None:
     """One fetch."""
     return access.load(Fetched, fetch_key(id_))
@@ -90,6 +97,11 @@ def sealed_key(basis: Digest, version: int) -> str:
 def due_key(data: str, basis: Digest, version: int) -> str:
     """Stands while the owner has to seal the version; the value is empty."""
     return f"due/{data.partition('/')[0]}/{basis.hex()}/{version:08}"
+
+
+def unfetched_key(recipient: OrgId, basis: Digest, version: int) -> str:
+    """Stands from the sealing to the fetch; the value is empty."""
+    return f"unfetched/{recipient}/{basis.hex()}/{version:08}"
 
 
 def fetch_key(id_: Digest) -> str:

@@ -221,6 +221,7 @@ def test_seal() -> None:
     assert due(made) == []
     assert [(e.name, decode(AccessEvent, e.body).version) for e in events] == [("sealed", 1)]
     assert made.refused("ada", "seal", Seal(id_, 1, FIRST)) == "already-sealed"
+    assert list(store.unfetched(made.view, BOB)) == [(id_, 1)]
     made.call("ada", "seal", Seal(id_, 1, SECOND))
     assert store.sealed(made.view, id_, 1) == Sealed(SECOND, made.time_ms)
 
@@ -243,6 +244,7 @@ def test_fetch() -> None:
     fetch, events = made.call("bob", "fetch", Fetch(id_, 1))
     assert store.fetch(made.view, fetch) == Fetched(id_, 1, BOB, DATA, made.time_ms)
     assert due(made) == []
+    assert list(store.unfetched(made.view, BOB)) == []
     assert store.counts(made.view, DATA, BOB) == store.counts(made.view, DATA) == Counts(grants=1, fetches=1)
     assert [(e.name, decode(AccessEvent, e.body)) for e in events] == [
         ("fetched", AccessEvent(id_, DATA, BOB, 1, fetch.hex(), 0))
@@ -281,7 +283,9 @@ def test_revocation_stops_serving_and_fetching() -> None:
     made = bench()
     id_ = granted(made)
     fetch, _ = made.call("bob", "fetch", Fetch(id_, 1))
+    made.call("ada", "seal", Seal(id_, 1, FIRST))
     made.call("ada", "revoke", Revoke(id_, "over"))
+    assert list(store.unfetched(made.view, BOB)) == []
     assert "revoked" in (served(made, fetch) or "")
     assert made.refused("bob", "fetch", Fetch(id_, 1)) == "revoked"
     assert due(made) == []
