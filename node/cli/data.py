@@ -31,7 +31,7 @@ from node.cli.common import (
 from node.cli.table import require_fit
 from node.cli.transfer import ask_for_copies, choose_holders, show_arrivals
 from node.edge.storage import SqliteReader
-from node.edge.vault import AlreadyKept, Source, Vault, VaultError, Version, open_source
+from node.edge.vault import AlreadyKept, Busy, Source, Strays, Vault, VaultError, Version, open_source
 from node.ledger.contracts import sharing
 from node.ledger.contracts.contract import view
 
@@ -132,11 +132,12 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read and open every chunk in your vault, fetched data sets too; what is missing or changed is named, the rest is
-    not touched.
+    not touched. What an `add` to another place left there when it broke off is deleted.
 
     Example: lepton --dir cleveland data verify patients
     """
     with _vault(context) as vault:
+        strays = _strays(vault, quiet=json)
         versions = _versions(vault, name)
         with _progress(sum(version.plain_bytes for version in versions), "verifying", json) as advance:
             problems = [(version, problem) for version in versions for problem in vault.verify(version, advance)]
@@ -144,6 +145,7 @@ def verify(
         print_json(
             {
                 "versions": len(versions),
+                "strays": [{"place": s.place, "deleted": s.deleted, "fault": s.fault} for s in strays],
                 "problems": [
                     {"name": _shown_name(v), "version": v.number, "chunk": p.chunk, "reason": p.reason}
                     for v, p in problems
@@ -261,6 +263,24 @@ def _versions(vault: Vault, name: str | None) -> list[Version]:
         return [version for version in records.versions(own_name) if version.number < newest.number] + [newest]
     own = [version for known in vault.records.names() for version in vault.records.versions(known)]
     return [*own, *vault.all_received()]
+
+
+def _strays(vault: Vault, *, quiet: bool) -> list[Strays]:
+    """Delete what addings that broke off left in other places, and say so; nothing while another command adds."""
+    try:
+        found = [strays for strays in vault.sweep() if strays.deleted or strays.fault]
+    except Busy:
+        return []
+    for strays in () if quiet else found:
+        if strays.deleted:
+            console.print(
+                f"an add that broke off left up to {strays.deleted} chunks in {strays.place}: deleted", soft_wrap=True
+            )
+        if strays.fault:
+            console.print(
+                f"an add that broke off left chunks that cannot be deleted now: {strays.fault}", soft_wrap=True
+            )
+    return found
 
 
 def _shown_name(version: Version) -> str:

@@ -1,13 +1,14 @@
 """Data sets at rest: what an organisation adds is encrypted before it is anywhere.
 
-`sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie; `records` what is kept beside
-them; `reading` a file in place; `vault` the whole; `arrivals` what is under way between vaults, and copies kept for
-others. What the network learns of a data set is the ledger's matter.
+`sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie, `notes` what was begun there;
+`records` what is kept beside them; `reading` a file in place; `vault` the whole; `arrivals` what is under way between
+vaults, and copies kept for others. What the network learns of a data set is the ledger's matter.
 """
 
 from node.edge.vault.arrivals import Arrival, Arrivals, Copies, Copy, Envelopes
 from node.edge.vault.chunks import chunk_digest, chunks_root, sealed_bytes_max
-from node.edge.vault.errors import AlreadyKept, NotKept, SourceRefused, VaultError, VersionDamaged
+from node.edge.vault.errors import AlreadyKept, Busy, NotKept, SourceRefused, VaultError, VersionDamaged
+from node.edge.vault.notes import Strays
 from node.edge.vault.places import ChunkPlace
 from node.edge.vault.records import Received, Version
 from node.edge.vault.sources import Column, Source, open_source
@@ -17,6 +18,7 @@ __all__ = [
     "AlreadyKept",
     "Arrival",
     "Arrivals",
+    "Busy",
     "ChunkPlace",
     "Column",
     "Copies",
@@ -27,6 +29,7 @@ __all__ = [
     "Received",
     "Source",
     "SourceRefused",
+    "Strays",
     "Vault",
     "VaultError",
     "Version",

@@ -3,6 +3,7 @@
 VaultError
 ├── SourceRefused    what is to be added is of no kind that the vault takes, or cannot be read
 ├── NotKept          the vault has no data set or version of this name
+├── Busy             another command writes to the vault now
 ├── AlreadyKept      the same data lie in the vault under this version already
 └── VersionDamaged   a part of one version is missing, changed, or does not open; the others are not touched
 """
@@ -18,6 +19,10 @@ class SourceRefused(VaultError):
 
 class NotKept(VaultError):
     """Nothing of this name is kept."""
+
+
+class Busy(VaultError):
+    """Another command holds the vault; it is free when that has ended."""
 
 
 class AlreadyKept(VaultError):

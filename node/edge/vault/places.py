@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -100,6 +101,14 @@ class ChunkPlace:
         """Remove a chunk; nothing happens where it is not there."""
         with suppress(FileNotFoundError), self._in_words():
             self._fs.rm_file(self._path(digest))
+
+    def sweep(self, digest: Digest) -> None:
+        """Remove a chunk, and what an interrupted writing of it left."""
+        self.delete(digest)
+        if self._is_local:
+            path = Path(self._path(digest))
+            for draft in path.parent.glob(f"{path.name}.*"):
+                draft.unlink(missing_ok=True)
 
     def keep_only(self, wanted: Container[Digest]) -> None:
         """Delete every other chunk, and what an interrupted writing left."""

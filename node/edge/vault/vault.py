@@ -33,7 +33,8 @@ from node.edge.vault.chunks import (
     seal_chunk,
     sealed_bytes_max,
 )
-from node.edge.vault.errors import AlreadyKept, NotKept, VaultError, VersionDamaged
+from node.edge.vault.errors import AlreadyKept, Busy, NotKept, VaultError, VersionDamaged
+from node.edge.vault.notes import Note, Strays, sweep
 from node.edge.vault.places import ChunkPlace
 from node.edge.vault.reading import ChunkReader
 from node.edge.vault.records import Records, Version, WriteFile
@@ -47,6 +48,7 @@ UNDER_WAY_MAX = 2 * WORKERS
 SECRET = "secret"
 CHUNKS = "chunks"
 RECEIVED = "received"
+NOTES = "adding"
 DOWNLOAD = "download"
 """The operation that lets a received version be written out."""
 
@@ -161,7 +163,9 @@ class Vault:
     ) -> Version:
         self._sweep(chunks)
         key, id_ = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(16)
-        writing = _Writing(AESGCM(key), self._secret(), f"{self._org}/{name}", id_, chunks)
+        # The vault's own folder is swept by looking at it.
+        note = None if chunks.url == self.default_place else Note(self._folder / NOTES, chunks.url)
+        writing = _Writing(AESGCM(key), self._secret(), f"{self._org}/{name}", id_, chunks, note)
         try:
             fingerprint = self._write_chunks(source, writing, progress)
             for known in self.records.versions(name):
@@ -189,9 +193,29 @@ class Vault:
             )
             self.records.keep(version)
         except BaseException:
-            writing.undo()
+            if note is None:
+                writing.undo()
+            else:
+                # The place may be what failed; its own error says more than another one here.
+                with suppress(VaultError, OSError):
+                    self._sweep_noted()
             raise
+        finally:
+            if note is not None:
+                note.close()
+        if note is not None:
+            note.path.unlink()
         return version
+
+    def sweep(self) -> list[Strays]:
+        """Delete what addings that broke off left in other places than the vault's own; what was done in each.
+
+        Raises `Busy` while another command adds: what is under way is not left behind. Raises `OSError`.
+        """
+        if not self._notes():
+            return []
+        with self._alone():
+            return self._sweep_noted()
 
     def published(self, version: Version, transaction: bytes) -> Version:
         """Note which transaction put the version on the ledger. Raises `OSError`."""
@@ -265,7 +289,7 @@ class Vault:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise VaultError("another command adds to this vault now: wait until it has ended") from error
+                raise Busy("another command adds to this vault now: wait until it has ended") from error
             yield
 
     def _write_chunks(self, source: Source, writing: "_Writing", progress: Progress) -> bytes:
@@ -289,15 +313,29 @@ class Vault:
         return self._sealer.open(SECRET, path.read_bytes())
 
     def _sweep(self, chunks: ChunkPlace) -> None:
-        """Delete what an interrupted adding left in the default place; other places may hold others' chunks."""
+        """Delete what interrupted addings left; of other places than the default one only what was noted."""
+        self._sweep_noted()
         if chunks.url != self.default_place or not Path(chunks.url).exists():
             return
         chunks.keep_only(self._referenced(chunks.url))
 
+    def _notes(self) -> list[Path]:
+        folder = self._folder / NOTES
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def _sweep_noted(self) -> list[Strays]:
+        """What is noted and in no version goes; a place that does not answer is tried again the next time."""
+        notes = self._notes()
+        versions = self._all_versions() if notes else ()
+        wanted = {digest for version in versions for digest in version.digests}
+        return [sweep(note, wanted) for note in notes]
+
     def _referenced(self, place: str) -> set[Digest]:
+        return {digest for version in self._all_versions() if version.place == place for digest in version.digests}
+
+    def _all_versions(self) -> tuple[Version, ...]:
         own = [version for name in self.records.names() for version in self.records.versions(name)]
-        versions = (*own, *self.all_received())
-        return {digest for version in versions if version.place == place for digest in version.digests}
+        return (*own, *self.all_received())
 
     def _opening(self, version: Version) -> "_Opening":
         return _Opening(AESGCM(self.key_of(version)), version.data, version, ChunkPlace(version.place))
@@ -316,8 +354,10 @@ class _Stored:
 class _Writing:
     """One version on its way into a place."""
 
-    def __init__(self, key: AESGCM, secret: bytes, data: str, id_: bytes, chunks: ChunkPlace) -> None:
-        """`secret` keys the fingerprint."""
+    def __init__(
+        self, key: AESGCM, secret: bytes, data: str, id_: bytes, chunks: ChunkPlace, note: Note | None
+    ) -> None:
+        """`secret` keys the fingerprint; `note` hears of each chunk before it is stored."""
         self.data = data
         self.digests: list[Digest] = []
         self.sealed_bytes = 0
@@ -326,6 +366,7 @@ class _Writing:
         self._pieces = hmac.new(secret, digestmod="sha256")
         self._id = id_
         self._chunks = chunks
+        self._note = note
         self._under_way: deque[Future[_Stored]] = deque()
 
     def submit(self, pool: ThreadPoolExecutor, index: int, last: bool, piece: bytes) -> None:
@@ -374,6 +415,8 @@ class _Writing:
     def _store(self, index: int, last: bool, piece: bytes) -> tuple[Digest, int]:
         sealed = seal_chunk(self._key, Place(self.data, self._id, index, last), piece)
         digest = chunk_digest(sealed)
+        if self._note is not None:
+            self._note.put(digest)
         self._chunks.put(digest, sealed)
         return digest, len(sealed)
 

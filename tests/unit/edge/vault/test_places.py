@@ -1,6 +1,10 @@
 """Chunks at a place that speaks S3, a real server on loopback: the same commands, and what a failing place leaves."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -10,6 +14,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import boto3
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from moto.server import ThreadedMotoServer
@@ -18,7 +23,7 @@ from s3fs import S3FileSystem
 from node.base.types import OrgId, PublicKey
 from node.edge.storage import PRIVATE_MODE, FileSealer, write_atomically
 from node.edge.transport import free_port
-from node.edge.vault import Vault, VaultError, open_source
+from node.edge.vault import Busy, Vault, VaultError, open_source
 from node.edge.vault.places import ChunkPlace
 
 WORDS = {"label": "Rows", "purpose": "tests", "now_ms": 1_000}
@@ -61,6 +66,9 @@ class Wire:
         with suppress(OSError):
             while True:
                 near, _ = self._listening.accept()
+                if self._is_cut:
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._target))
                 self._open += [near, far]
                 self._begin(self._carry, near, far)
@@ -85,6 +93,8 @@ class S3:
 
     def close(self) -> None:
         """Its backend belongs to the process, not to the server: what it holds is deleted."""
+        # A test that failed may have left it cut.
+        self.wire.cut(False)
         self.check_credentials(False)
         for key in self.keys():
             self.client().delete_object(Bucket="bucket", Key=key)
@@ -139,6 +149,13 @@ def rows(folder: Path, count: int) -> Path:
     return path
 
 
+def noise(folder: Path) -> Path:
+    """More chunks than are under way at once: after twelve pieces some are stored."""
+    path = folder / "rows.npz"
+    np.savez(path, a=np.frombuffer(os.urandom(16 << 20), np.uint8))
+    return path
+
+
 def test_data_at_s3_are_added_verified_extracted_and_removed(tmp_path: Path, s3: S3) -> None:
     vault, data = make_vault(tmp_path), rows(tmp_path, 200_000)
     version = vault.add(open_source(data), "rows", place=PLACE, **WORDS)
@@ -171,20 +188,83 @@ def test_wrong_credentials_are_named_and_nothing_is_kept(
 def test_a_connection_that_breaks_in_mid_adding_loses_nothing(tmp_path: Path, s3: S3) -> None:
     vault = make_vault(tmp_path)
     first = vault.add(open_source(rows(tmp_path, 10)), "rows", place=PLACE, **WORDS)
-    looked = open_source(rows(tmp_path, 400_000))
+    looked = open_source(noise(tmp_path))
     counted: list[int] = []
 
     def pull_the_plug(count: int) -> None:
         counted.append(count)
-        if len(counted) == 3:
+        if len(counted) == 12:
             s3.wire.cut(True)
 
     with pytest.raises(OSError, match="s3://bucket/lepton"):
         vault.add(looked, "rows", place=PLACE, progress=pull_the_plug, **WORDS)
     assert [version.number for version in vault.records.versions("rows")] == [1]
+    (unanswered,) = vault.sweep()
     s3.wire.cut(False)
-    assert vault.verify(first) == []
-    assert vault.verify(vault.add(looked, "rows", place=PLACE, **WORDS)) == []
+    # What another vault keeps at the same place is none of this one's.
+    foreign = f"lepton/ab/{'ab' * 32}"
+    s3.client().put_object(Bucket="bucket", Key=foreign, Body=b"another's")
+    left = len(s3.keys()) - len(first.digests) - 1
+    (swept,) = vault.sweep()
+    assert unanswered.place == PLACE
+    assert PLACE in unanswered.fault
+    assert 0 < left <= swept.deleted
+    assert swept.fault == ""
+    assert sorted(s3.keys()) == sorted([foreign, *(key_of(digest) for digest in first.digests)])
+    assert vault.sweep() == []
+
+    counted.clear()
+    with pytest.raises(OSError, match="s3://bucket/lepton"):
+        vault.add(looked, "rows", place=PLACE, progress=pull_the_plug, **WORDS)
+    s3.wire.cut(False)
+    second = vault.add(looked, "rows", place=PLACE, **WORDS)
+    assert vault.verify(first) == vault.verify(second) == []
+    assert len(s3.keys()) == len(first.digests) + len(second.digests) + 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.edge.vault.test_places import WORDS, make_vault
+from node.edge.vault import open_source
+folder, counted = Path(sys.argv[1]), []
+def killed(count):
+    counted.append(count)
+    if len(counted) == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+make_vault(folder).add(open_source(folder / "rows.npz"), "rows", place=str(folder / "else"), progress=killed, **WORDS)
+"""
+
+
+def test_what_a_killed_adding_left_elsewhere_is_found_by_its_list(tmp_path: Path) -> None:
+    vault, place = make_vault(tmp_path), tmp_path / "else"
+    first = vault.add(open_source(rows(tmp_path, 10)), "rows", place=str(place), **WORDS)
+    looked = open_source(noise(tmp_path))
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[4])
+    left = len(chunks_in(place)) - len(first.digests)
+    refused: list[str] = []
+
+    def sweep_meanwhile(count: int) -> None:
+        with pytest.raises(Busy):
+            vault.sweep()
+        refused.append("busy")
+
+    (swept,) = vault.sweep()
+    second = vault.add(looked, "rows", place=str(place), progress=sweep_meanwhile, **WORDS)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert 0 < left <= swept.deleted
+    assert refused
+    assert vault.verify(first) == vault.verify(second) == []
+    assert len(chunks_in(place)) == len(first.digests) + len(second.digests)
+
+
+def chunks_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def key_of(digest: bytes) -> str:
+    return f"lepton/{digest.hex()[:2]}/{digest.hex()}"
 
 
 def test_a_place_of_no_known_kind_is_refused_in_words() -> None:
