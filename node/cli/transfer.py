@@ -207,7 +207,9 @@ def _bar(quiet: bool) -> Iterator[tuple[Progress, TaskID]]:
 
 def _advance(bar: Progress, task: TaskID, found: dict[str, Any]) -> None:
     if found.get("chunks"):
-        words = found.get("doing") or f"chunks from {', '.join(found['sources']) or 'nobody now'}"
+        is_whole = found["done"] == found["chunks"]
+        sources = "all chunks are here" if is_whole else f"chunks from {', '.join(found['sources']) or 'nobody now'}"
+        words = found.get("doing") or sources
         bar.update(task, total=found["chunks"], completed=found["done"], description=words)
     else:
         bar.update(task, description=found.get("doing") or "waiting")

@@ -26,6 +26,10 @@ def install(root):
     return {"PYTHONPATH": os.pathsep.join([str(package.parent), os.environ.get("PYTHONPATH", "")])}
 
 
+def words(shown):
+    return " ".join(shown.split())
+
+
 async def test_who_lacks_the_adopted_cel_waits_and_says_so(tmp_path, tools):
     site = tools.Site(tmp_path, ORGS)
     site.found("four")
@@ -61,6 +65,7 @@ async def test_who_lacks_the_adopted_cel_waits_and_says_so(tmp_path, tools):
         listed = printed("m2", "network", "motions")
         printed("m2", "network", "support", motion["id"][:12])
         passed = printed("m3", *adopt, first)
+        announced = printed("m4", "doctor", "--json")
         while await write("m2") < first - 1:
             pass
         await site.until(lambda found: all(one["unfit_because"] for one in found.values()), "the height", WAIT_S)
@@ -78,10 +83,11 @@ async def test_who_lacks_the_adopted_cel_waits_and_says_so(tmp_path, tools):
         assert "1 of 3 votes; the others run: lepton network support" in opened
         assert f"adopt {LATER}" in listed
         assert f"from height {first} on contracts are decided by CEL {LATER}" in passed
+        assert f"from height {first} on contracts are decided by CEL {LATER}" in announced
         assert waiting == verified["height"] == first - 1
         for shown in (status, doctor):
-            assert f"decides contracts by CEL {LATER}" in " ".join(shown.split())
-            assert f"install cel-expr-python {LATER}" in " ".join(shown.split())
+            assert f"decides contracts by CEL {LATER}" in words(shown)
+            assert f"install cel-expr-python {LATER}" in words(shown)
         assert f"below height {first}; there contracts are decided by CEL {LATER}" in replayed
     finally:
         site.stop()

@@ -205,7 +205,11 @@ def waiting(seen: Snapshot) -> Iterator[Finding]:
 
 
 def versions(seen: Snapshot) -> Iterator[Finding]:
-    """Own and peers' programs."""
+    """Own and peers' programs, and the version of CEL that was adopted for a height to come."""
+    for height, version in () if seen.ledger is None else seen.ledger.cel_coming:
+        says = f"from height {height} on contracts are decided by CEL {version}, which is not installed here"
+        advice = f"at that height stop the daemon, install cel-expr-python {version}, and start it: lepton run"
+        yield Finding("versions", Severity.WARNING, says, advice)
     if seen.daemon is None:
         return
     others = {peer.org: peer.software for peer in seen.daemon.peers if peer.software is not None}

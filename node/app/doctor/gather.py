@@ -28,6 +28,7 @@ from node.app.doctor.snapshot import (
     Snapshot,
 )
 from node.app.settings import Folder, read_settings
+from node.app.versions import installed_cel_version
 from node.base.types import Card, CardBody, Height, OrgId
 from node.edge.storage import FileError, KeyName, SqliteReader, StoreError, read_card, read_genesis
 from node.edge.storage.keys import KEYS_FOLDER, key_path
@@ -174,6 +175,9 @@ def _ledger(reader: SqliteReader, org: OrgId) -> LedgerReading:
         queue=tuple(_change(queued.change) for _, queued in membership.queue(members)),
         motions=sum(1 for _ in membership.open_motions(members)),
         revoked=() if card is None else revoked_keys(members, card.body),
+        cel_coming=tuple(
+            coming for coming in membership.cel_coming(members, head.height) if coming[1] != installed_cel_version()
+        ),
     )
 
 

@@ -60,6 +60,8 @@ class LedgerReading:
     """Open ones."""
     revoked: tuple[str, ...] = ()
     """Which keys of the newest card a quorum revoked: organisation, node, tls, data."""
+    cel_coming: tuple[tuple[int, str], ...] = ()
+    """Adopted versions of CEL that hold from a height to come and are not installed here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ TABLE = {
     "queue": (ledger(queue=("eve joins",)), "waiting", N, "1 change of the members not in force yet: eve joins"),
     "motions": (ledger(motions=2), "waiting", N, "2 open motions"),
     "transactions": (daemon(pending=1), "waiting", N, "1 transaction in"),
+    "another CEL to come": (ledger(cel_coming=((250, "0.2.0"),)), "versions", W, "from height 250 on contracts"),
     "other version": (peers(bob={"software": "0.2.0"}), "versions", N, "bob 0.2.0"),
 }
 

@@ -32,6 +32,13 @@ def cel_version_at(membership: View, height: Height) -> str | None:
     return found
 
 
+def cel_coming(membership: View, height: Height) -> Iterator[tuple[Height, str]]:
+    """The versions that were adopted for heights above this one, with the first height of each."""
+    for key, value in membership.scan("cel/"):
+        if key > cel_key(height):
+            yield Height(int(key.removeprefix("cel/"))), value.decode()
+
+
 def cel_key(height: Height) -> str:
     """Of the version that holds from this height on."""
     return f"cel/{height:020}"

@@ -20,6 +20,7 @@ from node.ledger.contracts.membership import (
     Support,
     Suspend,
     Withdraw,
+    cel_coming,
     cel_version_at,
     epoch,
     has_queue,
@@ -336,6 +337,8 @@ def test_a_quorum_adopts_another_cel_from_a_height_on() -> None:
 
     found = [cel_version_at(society.view, Height(height)) for height in (first - 1, first, second - 1, second)]
     assert found == [None, "0.2.0", "0.2.0", "0.3.0"]
+    assert list(cel_coming(society.view, Height(first - 1))) == [(first, "0.2.0"), (second, "0.3.0")]
+    assert list(cel_coming(society.view, first)) == [(second, "0.3.0")]
 
 
 @pytest.mark.parametrize(
