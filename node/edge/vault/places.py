@@ -10,13 +10,13 @@ import secrets
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from node.base.types import Digest
+from node.edge.vault.direct import write_file
 from node.edge.vault.errors import VaultError
 
 SYNCING_MAX = 8
@@ -52,11 +52,9 @@ class ChunkPlace:
             with self._in_words():
                 self._fs.pipe_file(path, bytes(sealed))
             return
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         draft = f"{path}.{secrets.token_hex(6)}"
         try:
-            with open(draft, "xb", buffering=0) as file:
-                _write_all(file, sealed)
+            _write_draft(draft, sealed)
             os.replace(draft, path)
         except BaseException:
             if os.path.exists(draft):
@@ -141,12 +139,12 @@ def _s3_errors() -> tuple[type[Exception], ...]:
     return (BotoCoreError, ClientError)
 
 
-def _write_all(file: FileIO, content: bytes | memoryview) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
-    # The disk begins now, so that less is to be waited for in `settle`.
-    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def _write_draft(path: str, sealed: bytes | memoryview) -> None:
+    try:
+        write_file(path, sealed)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        write_file(path, sealed)
 
 
 def _sync(path: str) -> None:
