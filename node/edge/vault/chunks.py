@@ -46,9 +46,35 @@ class ChunkRefused(ValueError):
     """Bytes that are not the chunk of this place under this key."""
 
 
+class ChunkBuffer:
+    """Memory in which one chunk after the other is read and sealed: got anew for each, it would cost more than that."""
+
+    def __init__(self) -> None:
+        self._body = memoryview(bytearray(len(_PLAIN) + CHUNK_BYTES))
+        """As it is encrypted, where it is not compressed."""
+        self._body[: len(_PLAIN)] = _PLAIN
+        self._sealed = memoryview(bytearray(SEALED_BYTES_MAX))
+        self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+
+    @property
+    def room(self) -> memoryview:
+        """Where the plain bytes go."""
+        return self._body[len(_PLAIN) :]
+
+    def seal(self, key: AESGCM, place: Place, count: int) -> memoryview:
+        """The first `count` bytes of the room as a chunk; it is overwritten by the next."""
+        packed = _compressed(self._compressor, self.room[:count])
+        body = self._body[: len(_PLAIN) + count] if packed is None else _ZSTANDARD + packed
+        sealed = self._sealed[: len(body) + _TAG_BYTES]
+        key.encrypt_into(_nonce(place), body, _bound_to(place), sealed)
+        return sealed
+
+
 def seal_chunk(key: AESGCM, place: Place, plain: bytes) -> bytes:
     """Compress if it gets smaller, and encrypt."""
-    return key.encrypt(_nonce(place), _packed(plain), _bound_to(place))
+    packed = _compressed(zstandard.ZstdCompressor(level=COMPRESSION_LEVEL), plain)
+    body = _PLAIN + plain if packed is None else _ZSTANDARD + packed
+    return key.encrypt(_nonce(place), body, _bound_to(place))
 
 
 def open_chunk(key: AESGCM, place: Place, sealed: bytes, bytes_max: int = CHUNK_BYTES) -> bytes:
@@ -77,14 +103,14 @@ def chunks_root(digests: list[Digest]) -> Digest:
     return Digest(merkle_root(digests))
 
 
-def _packed(plain: bytes) -> bytes:
-    compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+def _compressed(compressor: zstandard.ZstdCompressor, plain: bytes | memoryview) -> bytes | None:
+    """None where it does not get smaller."""
     middle = max(0, (len(plain) - SAMPLE_BYTES) // 2)
     sample = plain[middle : middle + SAMPLE_BYTES]
     if len(plain) > len(sample) <= len(compressor.compress(sample)):
-        return _PLAIN + plain
+        return None
     packed = compressor.compress(plain)
-    return _ZSTANDARD + packed if len(packed) < len(plain) else _PLAIN + plain
+    return packed if len(packed) < len(plain) else None
 
 
 def _unpacked(body: bytes, bytes_max: int) -> bytes:

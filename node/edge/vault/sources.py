@@ -6,10 +6,10 @@ Only looks: streams bytes and never holds more than a piece of them. Whether row
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from node.edge.vault.errors import SourceRefused
 
@@ -55,31 +55,25 @@ class Source:
         """Of all files."""
         return sum(file.size_bytes for file in self.files)
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """All bytes of all files one after the other, in pieces of `size`, the last one shorter.
+    def read_into(self, next_room: Callable[[], memoryview]) -> Iterator[int]:
+        """Read all bytes of all files one after the other into one room after the other; how many each got.
 
-        Raises `SourceRefused` when a file is not what it was when it was looked at, `OSError`.
+        All rooms but the last are filled. Raises `SourceRefused` when a file is not what it was when it was looked at,
+        `OSError`.
         """
-        left = bytearray()
+        room, used = next_room(), 0
         for entry in self.files:
-            with self._path(entry).open("rb") as file:
-                yield from self._file_pieces(entry, file, left, size)
-        if left:
-            yield bytes(left)
-
-    def _file_pieces(self, entry: SourceFile, file: BinaryIO, left: bytearray, size: int) -> Iterator[bytes]:
-        seen = 0
-        while block := file.read(size - len(left)):
-            seen += len(block)
-            if not left and len(block) == size:
-                yield block
-                continue
-            left += block
-            if len(left) == size:
-                yield bytes(left)
-                left.clear()
-        if seen != entry.size_bytes:
-            raise SourceRefused(f"{self._path(entry)} changed while it was read: add it when nothing writes to it")
+            seen = 0
+            with self._path(entry).open("rb", buffering=0) as file:
+                while count := file.readinto(room[used:]):
+                    seen, used = seen + count, used + count
+                    if used == len(room):
+                        yield used
+                        room, used = next_room(), 0
+            if seen != entry.size_bytes:
+                raise SourceRefused(f"{self._path(entry)} changed while it was read: add it when nothing writes to it")
+        if used:
+            yield used
 
     def _path(self, entry: SourceFile) -> Path:
         return self.root / entry.path if self.root.is_dir() else self.root

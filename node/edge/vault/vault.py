@@ -5,6 +5,7 @@ what it wrote is swept by the next one, and its key never existed outside its pr
 """
 
 import fcntl
+import hashlib
 import hmac
 import io
 import json
@@ -25,6 +26,7 @@ from node.base.types import Digest, OrgId, PublicKey, is_org_id
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
     MANIFEST_BYTES_MAX,
+    ChunkBuffer,
     ChunkRefused,
     Place,
     chunk_digest,
@@ -296,9 +298,11 @@ class Vault:
         """Seal and store all pieces; returns the keyed hash over them."""
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="vault") as pool:
             try:
-                for index, (piece, last) in enumerate(_with_last(source.pieces(CHUNK_BYTES)), start=1):
-                    writing.submit(pool, index, last, piece)
-                    progress(len(piece))
+                left = source.plain_bytes
+                for index, count in enumerate(source.read_into(writing.next_room), start=1):
+                    left -= count
+                    writing.submit(pool, index, left == 0, count)
+                    progress(count)
                 writing.wait()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -367,13 +371,19 @@ class _Writing:
         self._id = id_
         self._chunks = chunks
         self._note = note
-        self._under_way: deque[Future[_Stored]] = deque()
+        self._free = [ChunkBuffer() for _ in range(UNDER_WAY_MAX)]
+        self._under_way: deque[tuple[ChunkBuffer, Future[_Stored]]] = deque()
 
-    def submit(self, pool: ThreadPoolExecutor, index: int, last: bool, piece: bytes) -> None:
-        """Seal and store on a thread; waits while too many are under way."""
-        while len(self._under_way) >= UNDER_WAY_MAX:
+    def next_room(self) -> memoryview:
+        """Where the next piece is to be read; waits while too many are under way."""
+        if not self._free:
             self._collect()
-        self._under_way.append(pool.submit(self._keep, index, last, piece))
+        return self._free[-1].room
+
+    def submit(self, pool: ThreadPoolExecutor, index: int, last: bool, count: int) -> None:
+        """Seal and store, on a thread, the piece of `count` bytes that was read into the room."""
+        buffer = self._free.pop()
+        self._under_way.append((buffer, pool.submit(self._keep, buffer, index, last, count)))
 
     def wait(self) -> None:
         """Until all that was submitted is stored."""
@@ -391,14 +401,14 @@ class _Writing:
             raise VaultError(
                 f"the list of files has {len(content)} bytes, {MANIFEST_BYTES_MAX} at most: pack the files"
             )
-        digest, size = self._store(0, False, content)
-        self.digests.insert(0, digest)
-        self.sealed_bytes += size
+        sealed = seal_chunk(self._key, self._place(0, False), content)
+        self.digests.insert(0, self._store(sealed))
+        self.sealed_bytes += len(sealed)
         self._chunks.settle(self.digests)
 
     def undo(self) -> None:
         """Delete what was stored, as far as the place lets: it belongs to no version."""
-        for future in self._under_way:
+        for _, future in self._under_way:
             if future.cancel() or future.exception() is not None:
                 continue
             self.digests.append(future.result().digest)
@@ -407,21 +417,26 @@ class _Writing:
             for digest in self.digests:
                 self._chunks.delete(digest)
 
-    def _keep(self, index: int, last: bool, piece: bytes) -> "_Stored":
-        digest, size = self._store(index, last, piece)
+    def _keep(self, buffer: ChunkBuffer, index: int, last: bool, count: int) -> "_Stored":
         # Here and not in the reader's thread: it costs as much as the rest.
-        return _Stored(digest, size, hmac.new(self._secret, piece, "sha256").digest())
+        keyed = hmac.digest(self._secret, buffer.room[:count], _sha256)
+        sealed = buffer.seal(self._key, self._place(index, last), count)
+        return _Stored(self._store(sealed), len(sealed), keyed)
 
-    def _store(self, index: int, last: bool, piece: bytes) -> tuple[Digest, int]:
-        sealed = seal_chunk(self._key, Place(self.data, self._id, index, last), piece)
+    def _store(self, sealed: bytes | memoryview) -> Digest:
         digest = chunk_digest(sealed)
         if self._note is not None:
             self._note.put(digest)
         self._chunks.put(digest, sealed)
-        return digest, len(sealed)
+        return digest
+
+    def _place(self, index: int, last: bool) -> Place:
+        return Place(self.data, self._id, index, last)
 
     def _collect(self) -> None:
-        stored = self._under_way.popleft().result()
+        buffer, future = self._under_way.popleft()
+        stored = future.result()
+        self._free.append(buffer)
         self.digests.append(stored.digest)
         self.sealed_bytes += stored.sealed_bytes
         self._pieces.update(stored.keyed)
@@ -487,14 +502,9 @@ class _Pieces:
             yield bytes(part)
 
 
-def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    held = next(pieces, None)
-    for piece in pieces:
-        assert held is not None, "there was one before"
-        yield held, False
-        held = piece
-    if held is not None:
-        yield held, True
+def _sha256(content: bytes = b"") -> "hashlib._Hash":
+    # Given the function itself or its name, `hmac` hashes without letting other threads run.
+    return hashlib.sha256(content)
 
 
 def _inside(folder: Path, relative: str) -> Path:
