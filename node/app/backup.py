@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from node.app.daemon import only_daemon
+from node.app.alone import only_daemon
 from node.app.settings import Folder, SettingsError
 from node.app.versions import installed_cel_version
 from node.base.codec import DecodeError

@@ -1,19 +1,18 @@
 """The process around one member: one daemon per folder, signals, the operator's socket, logs."""
 
 import asyncio
-import fcntl
 import gc
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
 import uvloop
 
 from node.api import OperatorServer
+from node.app.alone import only_daemon
 from node.app.assembly import MemberNode, Wiring
 from node.app.settings import Folder, Settings, SettingsError
 from node.app.versions import installed_cel_version
@@ -67,20 +66,6 @@ def grpc_transport(org: OrgId, genesis: Genesis, keys: MemberKeys, listen: str, 
         on_refused=refused,
         listen=listen,
     )
-
-
-@contextmanager
-def only_daemon(folder: Folder) -> Iterator[None]:
-    """Nobody else works on the folder's chain meanwhile. Raises `SettingsError` when a daemon runs."""
-    descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(f"a daemon runs for {folder.root} already; stop it first") from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def _run(folder: Folder, settings: Settings, keys: MemberKeys, genesis: Genesis) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from node.app.daemon import run_daemon
 from node.app.doctor import counted, daemon_reading
 from node.app.doctor.snapshot import DaemonReading
 from node.app.member import TLS_DAYS, create_member, member_passphrase
@@ -82,6 +81,9 @@ def run(
 
     Example: lepton --dir north run
     """
+    # Imported where it is used: it loads all that a daemon is made of, for which every other command would wait.
+    from node.app.daemon import run_daemon
+
     root: Path = context.obj.dir
     settings = read_settings(root)
     passphrase = member_passphrase(root, settings, prompt_passphrase)

@@ -1,8 +1,8 @@
-"""Writes a whole file straight to the disk, past the system's cache of files.
+"""Whole files straight to the disk and from it, past the system's cache of files.
 
 Through the cache each byte is copied and a page is made for it, which costs several times what encrypting it does, and
 what others would have needed is thrown out for bytes that are seldom read again soon. A disk takes bytes straight only
-from a buffer of its own alignment, so each thread that writes keeps one.
+from a buffer of its own alignment, so each thread keeps one.
 """
 
 import errno
@@ -23,7 +23,7 @@ _own = local()
 
 def write_file(path: str, content: bytes | memoryview) -> None:
     """Write or replace a file; it is safe only once it is synced. Raises `OSError`."""
-    descriptor = _open(path)
+    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         for part in _aligned(content):
             _write_all(descriptor, part)
@@ -33,15 +33,31 @@ def write_file(path: str, content: bytes | memoryview) -> None:
         os.close(descriptor)
 
 
-def _open(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+def read_file(path: str, bytes_max: int) -> bytes:
+    """The file, at most one byte more than `bytes_max`. Raises `OSError`."""
+    descriptor, buffer = _open(path, os.O_RDONLY), _buffer()
     try:
-        return os.open(path, flags | _DIRECT, 0o600)
+        parts: list[bytes] = []
+        left = bytes_max + 1
+        while left > 0 and (count := os.readv(descriptor, [buffer])):
+            parts.append(bytes(buffer[: min(count, left)]))
+            left -= count
+            if count % ALIGNED_BYTES:
+                # The end; a disk reads on from whole blocks only.
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC | _DIRECT, 0o600)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
         # A file system that has no disk of its own.
-        return os.open(path, flags, 0o600)
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _aligned(content: bytes | memoryview) -> Iterator[memoryview]:

@@ -139,6 +139,8 @@ class Puller:
             return Sources(self.sources(goal.holders()))
 
     def _check_hope(self, machine: Transfer, goal: Goal) -> None:
+        if not machine.liars:
+            return
         holders = [holder for holder in goal.holders() if holder != self._org]
         if holders and machine.liars.issuperset(holders):
             raise Liars(f"all that have it lied: {goal.fault}")

@@ -162,7 +162,7 @@ class Server:
         for index in range(asked.start, asked.stop):
             self._allowed(asker, asked.claim)
             try:
-                sealed = await asyncio.to_thread(kept.place.get, kept.digests[index], sealed_bytes_max(index))
+                sealed = await asyncio.to_thread(kept.place.get_once, kept.digests[index], sealed_bytes_max(index))
             except FileNotFoundError:
                 raise BulkRefused(f"chunk {index} is missing here") from None
             for piece in framed(sealed):

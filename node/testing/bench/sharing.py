@@ -34,6 +34,7 @@ PIECE_BYTES = 1 << 20
 OWNER, READER = "owner", "reader"
 LOOK_S = 0.05
 FETCH_S_MAX = 120.0
+HEARD_S_MAX = 10.0
 
 
 async def measure_sharing(root: Path) -> list[Figure]:
@@ -138,6 +139,10 @@ async def _fetch_seconds(cluster: ProcessCluster) -> float:
         outcome = await owner.submit("sharing", "authorize", encode(Authorize(data, OrgId(READER))))
         if not outcome.accepted:
             raise ClusterError(f"the authorisation was refused: {outcome.reason}")
+        height = outcome.height
+        await cluster.until(
+            lambda found: found[READER]["height"] >= height, "the reader's block", HEARD_S_MAX, (READER,)
+        )
         since = time.perf_counter()
         found = await reader.fetch_data(data)
         async with asyncio.timeout(FETCH_S_MAX):
