@@ -1,8 +1,9 @@
 """Data sets at rest: what an organisation adds is encrypted before it is anywhere.
 
-`sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie, `notes` what was begun there;
-`records` what is kept beside them; `reading` a file in place; `vault` the whole; `arrivals` what is under way between
-vaults, and copies kept for others. What the network learns of a data set is the ledger's matter.
+`sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie, `notes` what was begun there,
+`direct` past the system's cache; `records` what is kept beside the chunks; `reading` a file in place; `vault` the
+whole; `arrivals` what is under way between vaults, and copies kept for others. What the network learns of a data set
+is the ledger's matter.
 """
 
 from node.edge.vault.arrivals import Arrival, Arrivals, Copies, Copy, Envelopes

@@ -8,7 +8,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.edge.vault.chunks import CHUNK_BYTES, ChunkRefused, Place, _bound_to, _nonce, open_chunk, seal_chunk
+from node.edge.vault.chunks import (
+    CHUNK_BYTES,
+    ChunkBuffer,
+    ChunkRefused,
+    Place,
+    _bound_to,
+    _nonce,
+    open_chunk,
+    seal_chunk,
+)
 
 KEY = AESGCM(bytes(range(32)))
 PLACE = Place("ada/rows", bytes(16), 3, False)
@@ -24,6 +33,15 @@ def test_full_chunks_of_both_extremes(plain: bytes) -> None:
     sealed = seal_chunk(KEY, PLACE, plain)
     assert open_chunk(KEY, PLACE, sealed) == plain
     assert len(sealed) <= CHUNK_BYTES + 17
+
+
+def test_a_buffer_seals_one_after_the_other_and_keeps_nothing_of_the_one_before() -> None:
+    buffer = ChunkBuffer()
+    for plain in (os.urandom(CHUNK_BYTES), bytes(CHUNK_BYTES), os.urandom(100), b"", b"rows" * 1_000):
+        buffer.room[: len(plain)] = plain
+        sealed = bytes(buffer.seal(KEY, PLACE, len(plain)))
+        assert sealed == seal_chunk(KEY, PLACE, plain)
+        assert open_chunk(KEY, PLACE, sealed) == plain
 
 
 @pytest.mark.parametrize(
