@@ -17,8 +17,8 @@ from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked, 
 from node.ledger.stored import StoredBlock
 
 SCHEMA = 4
-CACHE_KIB = 2_048
-PAGES_KEPT_MAX = 2_048
+CACHE_KIB = 1_024
+PAGES_KEPT_MAX = 1_024
 """Pages of the state tree of at most 2 KiB: a block asks for several nodes of each, and writes to some that the block
 before it wrote to. Of so many only the upper ones are kept further. A daemon must not grow with its state."""
 WAIT_S = 5.0

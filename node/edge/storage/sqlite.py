@@ -57,7 +57,7 @@ _TABLES = (
     "CREATE TABLE deep_pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
 )
 
-CACHE_KIB = 4_096
+CACHE_KIB = 2_048
 PRUNED_AT_ONCE = 200
 _BY_HEIGHT = ("blocks", "receipts", "transactions")
 _NOTHING = Writes((), ())
