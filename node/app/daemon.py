@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from node.api import OperatorServer
+from node.app.allocator import settle_allocator
 from node.app.alone import only_daemon
 from node.app.assembly import MemberNode, Wiring
 from node.app.settings import Folder, Settings, SettingsError
@@ -36,6 +37,7 @@ freed by its count of references; with the interpreter's own 700 more than half 
 
 def run_daemon(root: Path, settings: Settings, passphrase: str, *, log_json: bool) -> None:
     """Run until SIGINT or SIGTERM. Raises `SettingsError`, `FileError`, `OSError`, each with what to do."""
+    settle_allocator()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     configure_logs(json=log_json, level=settings.log_level)
     folder = Folder(root)

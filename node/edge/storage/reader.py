@@ -18,7 +18,7 @@ from node.ledger.stored import StoredBlock
 
 SCHEMA = 4
 CACHE_KIB = 1_024
-PAGES_KEPT_MAX = 1_024
+PAGES_KEPT_MAX = 512
 """Pages of the state tree of at most 2 KiB: a block asks for several nodes of each, and writes to some that the block
 before it wrote to. Of so many only the upper ones are kept further. A daemon must not grow with its state."""
 WAIT_S = 5.0
