@@ -280,7 +280,7 @@ class MemberNode:
             )
         )
 
-    def _serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    def _serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """What peers ask on the bulk connection, by whom it concerns."""
         if is_sync_request(request):
             return self.sync.serve(peer, request)

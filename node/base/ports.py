@@ -216,8 +216,11 @@ class Transport(Protocol):
         """Queue one control message: the byte form of a `PeerMessage`."""
         ...
 
-    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
-        """Ask on the bulk connection; yields the chunks of the answer. Raises `LinkError`."""
+    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
+        """Ask on the bulk connection; yields the chunks of the answer. Raises `LinkError`.
+
+        A chunk may be a view into what came: who needs one as `bytes` copies it.
+        """
         ...
 
     def connected(self) -> frozenset[OrgId]:
@@ -233,7 +236,7 @@ class LinkError(OSError):
     """A peer cannot be reached, went away in mid-answer, or answered with a refusal; the text says which."""
 
 
-BulkServer = Callable[[OrgId, bytes], AsyncIterator[bytes]]
+BulkServer = Callable[[OrgId, bytes], AsyncIterator[bytes | memoryview]]
 """(peer, request) -> chunks of the answer, each at most 1 MiB. Raises `BulkRefused` for what it will not serve."""
 
 

@@ -290,7 +290,7 @@ class _MemoryLinks:
     def send(self, peer: OrgId, message: bytes) -> None:
         self._joined.send(peer, message)
 
-    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         return self._joined.fetch(peer, request)
 
     def connected(self) -> frozenset[OrgId]:

@@ -93,7 +93,7 @@ class MemoryNetwork:
         self._moved[source.org, peer, False] += len(message)
         asyncio.get_running_loop().call_soon(self._arrive, source, target, message)
 
-    async def answer(self, asker: "MemoryTransport", peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    async def answer(self, asker: "MemoryTransport", peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """The chunks of the peer's answer. Raises `LinkError`."""
         target = self._members.get(peer)
         if target is None or not self._open(asker, target):
@@ -114,8 +114,8 @@ class MemoryNetwork:
                 await chunks.aclose()
 
     async def _next(
-        self, chunks: AsyncIterator[bytes], asker: "MemoryTransport", target: "MemoryTransport"
-    ) -> bytes | None:
+        self, chunks: AsyncIterator[bytes | memoryview], asker: "MemoryTransport", target: "MemoryTransport"
+    ) -> bytes | memoryview | None:
         """The next chunk, None at the end. Raises `LinkError` when either member vanishes first."""
         loop = asyncio.get_running_loop()
         chunk = loop.create_task(_take(chunks))
@@ -180,7 +180,7 @@ class MemoryTransport:
         """Queue one message; dropped when there is no link."""
         self._network.deliver(self, peer, message)
 
-    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """Ask in bulk; yields the chunks of the answer. Raises `LinkError`."""
         return self._network.answer(self, peer, request)
 
@@ -209,7 +209,7 @@ class Shaped:
         if not self._refuses(peer, False):
             self._inner.send(peer, message)
 
-    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """Fetch unless it is cut; also cut between two chunks. Raises `LinkError`."""
         if self._refuses(peer, True):
             raise LinkError(f"{peer} cannot be reached in bulk: the link is cut")
@@ -232,5 +232,5 @@ class Shaped:
         self._inner.cut(peer, seconds, reason)
 
 
-async def _take(chunks: AsyncIterator[bytes]) -> bytes | None:
+async def _take(chunks: AsyncIterator[bytes | memoryview]) -> bytes | memoryview | None:
     return await anext(chunks, None)

@@ -158,7 +158,7 @@ class _Transport:
         if isinstance(heard, Heard) and member is not None and member.alive:
             asyncio.get_running_loop().call_soon(member.engine.on_heard, self._org, heard)
 
-    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """Ask; a dead peer and a blocked link fail at once, a swallowing link never answers."""
         world = self._world
         member = world.members.get(peer)

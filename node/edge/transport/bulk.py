@@ -37,7 +37,7 @@ from node.edge.transport.stream import FrameStream
 from node.edge.transport.wire import Piece
 
 
-def chunk_cost(body: bytes) -> int:
+def chunk_cost(body: bytes | memoryview) -> int:
     """What a chunk takes of the window."""
     return len(body) + CHUNK_OVERHEAD_BYTES
 
@@ -46,7 +46,7 @@ def chunk_cost(body: bytes) -> int:
 class _Fetch:
     """A request of ours: what came and is not taken yet."""
 
-    arrived: asyncio.Queue[bytes | LinkError | None] = field(default_factory=asyncio.Queue)
+    arrived: asyncio.Queue[bytes | memoryview | LinkError | None] = field(default_factory=asyncio.Queue)
     """Chunks; None at the end. Bounded by the window."""
     window: int = WINDOW_BYTES
     """What the answerer may still send."""
@@ -85,7 +85,7 @@ class BulkSession(Session):
         self._pace = Pace(REQUESTS_PER_S, REQUESTS_AT_ONCE, clock)
         self._idle_frames = Pace(IDLE_FRAMES_PER_S, IDLE_FRAMES_AT_ONCE, clock)
 
-    async def fetch(self, body: bytes) -> AsyncGenerator[bytes, None]:
+    async def fetch(self, body: bytes) -> AsyncGenerator[bytes | memoryview, None]:
         """The chunks of the peer's answer. Raises `LinkError`."""
         if len(body) > REQUEST_BYTES_MAX:
             raise ValueError(f"a request has {REQUEST_BYTES_MAX} bytes at most, not {len(body)}")
@@ -104,7 +104,7 @@ class BulkSession(Session):
                 if self._fetches.pop(number, None) is not None and self._ended is None:
                     self._post(Frame(cancel=Cancel(number=number)))
 
-    async def _chunks_of(self, number: int, fetch: _Fetch) -> AsyncIterator[bytes]:
+    async def _chunks_of(self, number: int, fetch: _Fetch) -> AsyncIterator[bytes | memoryview]:
         taken = 0
         while True:
             try:

@@ -160,7 +160,7 @@ class GrpcTransport:
             for lane in (known.control, known.bulk):
                 lane.cut(seconds, PeerCut(f"cut off for {seconds:g} s: {reason}"))
 
-    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    async def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """Ask on the bulk connection; yields the chunks of the answer. Raises `LinkError`."""
         session = await self._bulk_session(peer)
         async with contextlib.aclosing(session.fetch(request)) as chunks:

@@ -1,8 +1,8 @@
 """Frames to bytes and back, with a short way for chunks.
 
 Chunks carry the megabytes, and protobuf copies a body three times on its way out and twice on its way in. Here it is
-copied once each way; the bytes are the same ones that protobuf writes (a test compares them), and whatever is not
-exactly of that form is left to protobuf.
+copied once on its way out, and on its way in not at all: it stays where its frame is. The bytes are the same ones that
+protobuf writes (a test compares them), and whatever is not exactly of that form is left to protobuf.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class Piece:
     """A chunk of an answer."""
 
     number: int
-    body: bytes
+    body: bytes | memoryview
+    """Of one that came a view into its frame."""
 
 
 def encode_frame(frame: Frame | Piece) -> bytes:
@@ -64,7 +65,7 @@ def _plain_chunk(raw: bytes) -> Piece | None:
         if tag != _NUMBER_IN_CHUNK and value != len(raw) - at:
             return None
         values.append(value)
-    return Piece(values[1], raw[at:])
+    return Piece(values[1], memoryview(raw)[at:])
 
 
 def _varint(value: int) -> bytes:

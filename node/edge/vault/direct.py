@@ -33,19 +33,23 @@ def write_file(path: str, content: bytes | memoryview) -> None:
         os.close(descriptor)
 
 
-def read_file(path: str, bytes_max: int) -> bytes:
-    """The file, at most one byte more than `bytes_max`. Raises `OSError`."""
+def read_file(path: str, bytes_max: int, *, behind: bytes = b"") -> bytes:
+    """The file, at most one byte more than `bytes_max`, behind other bytes: put there later, it is copied once more.
+
+    Raises `OSError`.
+    """
     descriptor, buffer = _open(path, os.O_RDONLY), _buffer()
     try:
         parts: list[bytes] = []
         left = bytes_max + 1
         while left > 0 and (count := os.readv(descriptor, [buffer])):
-            parts.append(bytes(buffer[: min(count, left)]))
+            part = buffer[: min(count, left)]
+            parts.append(bytes(part) if parts else b"".join((behind, part)))
             left -= count
             if count % ALIGNED_BYTES:
                 # The end; a disk reads on from whole blocks only.
                 break
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts) or behind
     finally:
         os.close(descriptor)
 

@@ -78,9 +78,11 @@ class ChunkPlace:
             content: bytes = self._fs.cat_file(self._path(digest), start=0, end=bytes_max + 1)
         return content
 
-    def get_once(self, digest: Digest, bytes_max: int) -> bytes:
-        """As `get`, for what is not read again soon. Raises `FileNotFoundError`."""
-        return read_file(self._path(digest), bytes_max) if self._is_local else self.get(digest, bytes_max)
+    def get_once(self, digest: Digest, bytes_max: int, *, behind: bytes = b"") -> bytes:
+        """As `get`, for what is not read again soon, put behind other bytes. Raises `FileNotFoundError`."""
+        if self._is_local:
+            return read_file(self._path(digest), bytes_max, behind=behind)
+        return behind + self.get(digest, bytes_max)
 
     def size(self, digests: Iterable[Digest]) -> int:
         """The bytes of these chunks together. Raises `FileNotFoundError`."""

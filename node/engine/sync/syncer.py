@@ -332,7 +332,7 @@ class SnapshotSync:
 
     async def _get(self, peer: OrgId, request: SyncRequest, bytes_max: int) -> bytes:
         """The whole answer. Raises `LinkError`, `Untrusted` for one that is too long."""
-        taken: list[bytes] = []
+        taken: list[bytes | memoryview] = []
         size = 0
         try:
             async with (

@@ -332,8 +332,8 @@ class Fetcher:
                         assert isinstance(inner, StatementRequest | LeavesRequest)
                         info = relay_info(self._org, inner, count)
                         keys = self._data_private_keys()
-                        chunk = await asyncio.to_thread(open_sealed_with_any, keys, chunk, info)
-                    await asyncio.to_thread(piece.take, chunk)
+                        chunk = await asyncio.to_thread(open_sealed_with_any, keys, bytes(chunk), info)
+                    await asyncio.to_thread(piece.take, bytes(chunk))
                     came, count = True, count + 1
                     arrived(source)
         except TimeoutError:

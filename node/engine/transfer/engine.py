@@ -113,7 +113,7 @@ class TransferEngine:
         self._block.set()
         self._block = asyncio.Event()
 
-    def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """What a peer asks on the bulk connection."""
         return self._server.serve(peer, request)
 

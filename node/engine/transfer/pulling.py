@@ -184,7 +184,9 @@ class Puller:
                 self._avoid(ask.source)
         under.inbox.put_nowait(Ended(ask.ask, fault, is_lie))
 
-    async def _chunk(self, pieces: AsyncGenerator[bytes, None], bytes_max: int) -> bytes | memoryview | None:
+    async def _chunk(
+        self, pieces: AsyncGenerator[bytes | memoryview, None], bytes_max: int
+    ) -> bytes | memoryview | None:
         """The next chunk, whole; None at the end. Raises `LinkError`, `_Lie`."""
         parts: list[memoryview] = []
         size = 0
@@ -201,10 +203,12 @@ class Puller:
                 return part if len(parts) == 1 else b"".join(parts)
         return None
 
-    def _fetch(self, source: Source, inner: Inner) -> AsyncGenerator[bytes, None]:
+    def _fetch(self, source: Source, inner: Inner) -> AsyncGenerator[bytes | memoryview, None]:
         carried = source.via is not None
         request = encode_request(CarryRequest(source.org, inner) if carried else inner)
-        return cast("AsyncGenerator[bytes, None]", self._transport.fetch(source.via or source.org, request))
+        return cast(
+            "AsyncGenerator[bytes | memoryview, None]", self._transport.fetch(source.via or source.org, request)
+        )
 
     def _avoid(self, source: Source) -> None:
         if source.via is None:
@@ -215,7 +219,7 @@ class _Lie(Exception):
     """What came cannot be true."""
 
 
-async def _next(pieces: AsyncGenerator[bytes, None]) -> bytes | None:
+async def _next(pieces: AsyncGenerator[bytes | memoryview, None]) -> bytes | memoryview | None:
     """The next piece. Raises `LinkError`, also when none comes."""
     try:
         async with asyncio.timeout(IDLE_S):

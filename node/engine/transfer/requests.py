@@ -10,7 +10,8 @@ from node.base.types import Digest, OrgId
 PIECE_BYTES_MAX = 1 << 20
 _TAG = b"\xf5transfer\x01"
 """No request of a training round begins like this."""
-_MORE, _END = b"\x00", b"\x01"
+_MORE, END = b"\x00", b"\x01"
+"""A piece begins with one of these; a chunk that is one piece is read behind the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +120,22 @@ def pieces(content: bytes) -> Iterator[bytes]:
         yield content[at : at + PIECE_BYTES_MAX]
 
 
-def framed(chunk: bytes) -> Iterator[bytes]:
-    """A sealed chunk cut for the wire, so that its end is known. Nearly all are one piece."""
+def framed(marked: bytes) -> Iterator[bytes]:
+    """A sealed chunk that was read behind `END`, cut for the wire, so that its end is known."""
+    if len(marked) <= PIECE_BYTES_MAX:
+        # Nearly all are one piece, and are not copied.
+        yield marked
+        return
     step = PIECE_BYTES_MAX - 1
-    for at in range(0, max(1, len(chunk)), step):
-        yield (_END if at + step >= len(chunk) else _MORE) + chunk[at : at + step]
+    for at in range(1, len(marked), step):
+        yield (END if at + step >= len(marked) else _MORE) + marked[at : at + step]
 
 
-def unframed(piece: bytes) -> tuple[memoryview, bool]:
+def unframed(piece: bytes | memoryview) -> tuple[memoryview, bool]:
     """A piece's part of the chunk, not copied, and whether the chunk ends with it. Raises `ValueError`."""
-    if piece[:1] not in (_MORE, _END):
+    if piece[:1] not in (_MORE, END):
         raise ValueError("a piece of a chunk begins with no mark")
     if piece[:1] == _MORE and len(piece) != PIECE_BYTES_MAX:
         # Kept one by one until the chunk's end, small ones would take a hundred times their size.
         raise ValueError("a piece that is not the chunk's last is not full")
-    return memoryview(piece)[1:], piece[:1] == _END
+    return memoryview(piece)[1:], piece[:1] == END

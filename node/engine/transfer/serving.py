@@ -18,6 +18,7 @@ from node.edge.vault import Copies, sealed_bytes_max
 from node.edge.vault.records import to_bytes
 from node.engine.transfer.library import Kept, Library
 from node.engine.transfer.requests import (
+    END,
     CarriedRequest,
     CarryRequest,
     ChunksRequest,
@@ -72,7 +73,7 @@ class Server:
         self._data_key_of = data_key_of
         self._carried = asyncio.Semaphore(CARRIED_MAX)
 
-    async def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    async def serve(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """The port `BulkServer`. Raises `BulkRefused`."""
         try:
             asked = decode_request(request)
@@ -89,7 +90,7 @@ class Server:
             async for piece in found:
                 yield piece
 
-    def _answer(self, asker: OrgId, asked: Inner) -> AsyncGenerator[bytes, None]:
+    def _answer(self, asker: OrgId, asked: Inner) -> AsyncGenerator[bytes | memoryview, None]:
         match asked:
             case EnvelopeRequest():
                 return self._envelope(asker, asked)
@@ -104,7 +105,7 @@ class Server:
             case _:
                 assert_never(asked)
 
-    async def _envelope(self, asker: OrgId, asked: EnvelopeRequest) -> AsyncGenerator[bytes, None]:
+    async def _envelope(self, asker: OrgId, asked: EnvelopeRequest) -> AsyncGenerator[bytes | memoryview, None]:
         data, number = self._allowed(asker, Fetching(asked.fetch))
         found = store.fetch(view(self._state, access.NAME), asked.fetch)
         assert found is not None, "what is allowed is on the ledger"
@@ -115,7 +116,7 @@ class Server:
             raise BulkRefused("the key is not sealed yet")
         yield envelope
 
-    async def _key(self, asker: OrgId, asked: KeyRequest) -> AsyncGenerator[bytes, None]:
+    async def _key(self, asker: OrgId, asked: KeyRequest) -> AsyncGenerator[bytes | memoryview, None]:
         found = access.basis(self._state, asked.basis)
         if found is None or found.recipient != asker or data_owner(found.data) != self._org:
             raise BulkRefused(f"{self._org} has sealed nothing to {asker} on such a basis")
@@ -129,7 +130,7 @@ class Server:
             raise BulkRefused("the key is not sealed yet")
         yield envelope
 
-    async def _record(self, asker: OrgId, asked: RecordRequest) -> AsyncGenerator[bytes, None]:
+    async def _record(self, asker: OrgId, asked: RecordRequest) -> AsyncGenerator[bytes | memoryview, None]:
         self._allowed(asker, Keeping(asked.data, asked.version))
         if data_owner(asked.data) != self._org:
             copy = await asyncio.to_thread(self._copies.get, asked.data, asked.version)
@@ -146,14 +147,14 @@ class Server:
         for piece in pieces(content):
             yield piece
 
-    async def _digests(self, asker: OrgId, asked: DigestsRequest) -> AsyncGenerator[bytes, None]:
+    async def _digests(self, asker: OrgId, asked: DigestsRequest) -> AsyncGenerator[bytes | memoryview, None]:
         kept = await self._kept(asker, asked.claim)
         if not 0 <= asked.start < len(kept.digests):
             raise BulkRefused(f"the version has {len(kept.digests)} chunks")
         for piece in pieces(b"".join(kept.digests[asked.start :])):
             yield piece
 
-    async def _chunks(self, asker: OrgId, asked: ChunksRequest) -> AsyncGenerator[bytes, None]:
+    async def _chunks(self, asker: OrgId, asked: ChunksRequest) -> AsyncGenerator[bytes | memoryview, None]:
         kept = await self._kept(asker, asked.claim)
         if not 0 <= asked.start < asked.stop <= min(len(kept.digests), asked.start + RUN_CHUNKS_MAX):
             raise BulkRefused(
@@ -162,10 +163,12 @@ class Server:
         for index in range(asked.start, asked.stop):
             self._allowed(asker, asked.claim)
             try:
-                sealed = await asyncio.to_thread(kept.place.get_once, kept.digests[index], sealed_bytes_max(index))
+                marked = await asyncio.to_thread(
+                    kept.place.get_once, kept.digests[index], sealed_bytes_max(index), behind=END
+                )
             except FileNotFoundError:
                 raise BulkRefused(f"chunk {index} is missing here") from None
-            for piece in framed(sealed):
+            for piece in framed(marked):
                 yield piece
 
     async def _kept(self, asker: OrgId, claim: Claim) -> Kept:
@@ -202,7 +205,7 @@ class Server:
         """The later one: a chain that stands still lets nothing go on beyond its term."""
         return max(self._clock.now().wall_ms, head(self._state).time_ms)
 
-    async def _carry(self, asker: OrgId, source: OrgId, inner: Inner) -> AsyncGenerator[bytes, None]:
+    async def _carry(self, asker: OrgId, source: OrgId, inner: Inner) -> AsyncGenerator[bytes | memoryview, None]:
         """Carry an answer between two that cannot reach each other."""
         if len({asker, source, self._org}) < 3:
             raise BulkRefused("this member carries answers between two others")
@@ -210,7 +213,7 @@ class Server:
             raise BulkRefused(f"this member carries {CARRIED_MAX} answers already")
         request = encode_request(CarriedRequest(asker, inner))
         async with self._carried:
-            answer = cast("AsyncGenerator[bytes, None]", self._transport.fetch(source, request))
+            answer = cast("AsyncGenerator[bytes | memoryview, None]", self._transport.fetch(source, request))
             async with aclosing(answer):
                 while True:
                     try:

@@ -218,7 +218,7 @@ class NotedTransport:
             self._journal.mark(Sent(signed))
         self._inner.send(peer, message)
 
-    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes]:
+    def fetch(self, peer: OrgId, request: bytes) -> AsyncIterator[bytes | memoryview]:
         """See `Transport`."""
         return self._inner.fetch(peer, request)
 

@@ -25,6 +25,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path, size: int) -> None:
     write_file(str(path), content)
     assert path.read_bytes() == content
     assert read_file(str(path), 3 * BUFFER_BYTES) == content
+    assert read_file(str(path), 3 * BUFFER_BYTES, behind=b"mark") == b"mark" + content
 
 
 def test_a_shorter_file_takes_the_place_of_a_longer_one_and_keeps_nothing_of_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from node.core.transfer import RUN_CHUNKS_MAX
 from node.edge.telemetry import SystemClock
 from node.edge.vault import ChunkPlace, chunk_digest
 from node.engine.transfer.pulling import Goal, Liars, Puller
-from node.engine.transfer.requests import ChunksRequest, Fetching, decode_request, framed
+from node.engine.transfer.requests import END, ChunksRequest, Fetching, decode_request, framed
 
 ADA, BOB = OrgId("ada"), OrgId("bob")
 CHUNKS = [b"chunk %d" % index for index in range(RUN_CHUNKS_MAX + 1)]
@@ -47,10 +47,10 @@ class LiesLater:
         asked = decode_request(request)
         assert isinstance(asked, ChunksRequest)
         if asked.start == 0:
-            yield next(framed(CHUNKS[0]))
+            yield next(framed(END + CHUNKS[0]))
         else:
             await asyncio.to_thread(self._place.begun.wait, 10)
-            yield next(framed(b"another"))
+            yield next(framed(END + b"another"))
 
 
 async def test_nothing_is_stored_after_a_transfer_has_ended(tmp_path):

@@ -2,14 +2,14 @@
 
 import pytest
 
-from node.engine.transfer.requests import PIECE_BYTES_MAX, framed, unframed
+from node.engine.transfer.requests import END, PIECE_BYTES_MAX, framed, unframed
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES_MAX - 1, PIECE_BYTES_MAX, 2 * PIECE_BYTES_MAX])
 def test_a_chunk_comes_out_as_it_was_cut(size):
     chunk = bytes(range(256)) * (size // 256) + bytes(size % 256)
 
-    parts = [unframed(piece) for piece in framed(chunk)]
+    parts = [unframed(piece) for piece in framed(END + chunk)]
 
     assert b"".join(part for part, _ in parts) == chunk
     assert [is_end for _, is_end in parts] == [False] * (len(parts) - 1) + [True]
