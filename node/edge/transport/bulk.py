@@ -242,10 +242,11 @@ class BulkSession(Session):
 
     async def _spend(self, answer: _Answer, cost: int) -> None:
         """Wait until the reader has room for the chunk. Raises `TimeoutError`."""
-        async with asyncio.timeout(ANSWER_IDLE_S):
-            while answer.window < cost:
-                answer.granted.clear()
-                await answer.granted.wait()
+        if answer.window < cost:
+            async with asyncio.timeout(ANSWER_IDLE_S):
+                while answer.window < cost:
+                    answer.granted.clear()
+                    await answer.granted.wait()
         answer.window -= cost
 
     # The stream.
