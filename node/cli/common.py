@@ -25,6 +25,9 @@ if not console.is_terminal:
     # A pipe has no width; at the usual 80 a digest would be cut in two.
     console = Console(width=120)
 
+WHOLE_CHARACTERS_MAX = 48
+"""A table's first column is at most so wide; a longer name leaves no room for what is said of it."""
+
 Yes = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -106,10 +109,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     """A table for a person."""
     # Names and values are others' words: nothing in them is markup, or steers the terminal.
     table = Table(title=escape(legible(title)), title_justify="left", show_header=any(columns))
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
-    for row in rows:
-        table.add_row(*("" if cell is None else escape(legible(str(cell))) for cell in row))
+    texts = [["" if cell is None else legible(str(cell)) for cell in row] for row in rows]
+    for at, column in enumerate(columns):
+        # What a row is about is copied into the next command: it stays on one line, and what is said of it folds.
+        is_whole = at == 0 and max((len(row[0]) for row in texts), default=0) <= WHOLE_CHARACTERS_MAX
+        table.add_column(escape(column), overflow="fold", no_wrap=is_whole)
+    for row in texts:
+        table.add_row(*(escape(text) for text in row))
     console.print(table)
 
 
