@@ -47,14 +47,14 @@ from node.engine.submitter import Submitter
 from node.engine.sync import SnapshotSync, Terms, is_sync_request
 from node.engine.training import EgressPolicy, TrainingEngine
 from node.engine.transfer import Parts, TransferEngine, is_transfer_request
-from node.ledger.contracts import access, agreements, membership, replicas
+from node.ledger.contracts import access, agreements, membership, replicas, sharing
 from node.ledger.genesis import genesis_writes
 from node.ledger.signers import key_in_force
 from node.ledger.system import nonce_window
 
 log = structlog.get_logger()
 
-CONTRACTS_FOLLOWED = frozenset((access.NAME, agreements.NAME, membership.NAME, replicas.NAME))
+CONTRACTS_FOLLOWED = frozenset((access.NAME, agreements.NAME, membership.NAME, replicas.NAME, sharing.NAME))
 """What changes in their parts of the state may begin or end a transfer; what time changes, transfers look at anyway."""
 
 OnBroke = Callable[[OrgId, str], None]
@@ -265,7 +265,7 @@ class MemberNode:
             Parts(
                 org=self.org,
                 chain=self.chain,
-                state=self.store.state,
+                state=self.engine.replica.state,
                 clock=clock,
                 transport=self.transport,
                 folder=self._folder.vault,

@@ -38,6 +38,7 @@ class Parts:
     org: OrgId
     chain: Digest
     state: StateReader
+    """Asked before every chunk, and after each block that concerns transfers: what was read should be remembered."""
     clock: Clock
     transport: Transport
     folder: Path

@@ -36,10 +36,9 @@ from node.engine.transfer.requests import (
     pieces,
 )
 from node.engine.transfer.sealing import DataKeyOf, Sealing
-from node.engine.transfer.unchanged import Unchanged
 from node.ledger.contracts import access, replicas, sharing
 from node.ledger.contracts.access import store
-from node.ledger.contracts.contract import Readable, View, view
+from node.ledger.contracts.contract import view
 from node.ledger.contracts.sharing import DataSet
 from node.ledger.system import head
 
@@ -66,7 +65,6 @@ class Server:
     ) -> None:
         self._org = org
         self._state = state
-        self._unchanged = Unchanged(state)
         self._clock = clock
         self._transport = transport
         self._library = library
@@ -122,7 +120,7 @@ class Server:
         found = access.basis(self._state, asked.basis)
         if found is None or found.recipient != asker or data_owner(found.data) != self._org:
             raise BulkRefused(f"{self._org} has sealed nothing to {asker} on such a basis")
-        if (refusal := access.refusal_of_basis(self._state, found.id, time_ms=self._time_ms(self._state))) is not None:
+        if (refusal := access.refusal_of_basis(self._state, found.id, time_ms=self._time_ms())) is not None:
             raise BulkRefused(refusal.reason)
         if replicas.why_not_copied(self._state, found.data, asked.version, asker) is None:
             # It has the chunks: with the key it would have the data, and no fetch of it would be on the ledger.
@@ -188,25 +186,24 @@ class Server:
 
     def _allowed(self, asker: OrgId, claim: Claim) -> tuple[str, int]:
         """The version that the claim is for. Raises `BulkRefused` unless the ledger allows it now."""
-        ledger = self._unchanged.now()
         match claim:
             case Fetching(fetch):
-                why = access.why_not_served(ledger, fetch, asker, time_ms=self._time_ms(ledger))
-                found = store.fetch(View(ledger, access.NAME), fetch)
+                why = access.why_not_served(self._state, fetch, asker, time_ms=self._time_ms())
+                found = store.fetch(view(self._state, access.NAME), fetch)
                 if why is not None or found is None:
                     raise BulkRefused(why or "there is no such fetch")
                 return found.data, found.version
             case Keeping(data, version):
-                why = replicas.why_not_copied(ledger, data, version, asker)
+                why = replicas.why_not_copied(self._state, data, version, asker)
                 if why is not None:
                     raise BulkRefused(why)
                 return data, version
             case _:
                 assert_never(claim)
 
-    def _time_ms(self, ledger: Readable) -> int:
+    def _time_ms(self) -> int:
         """The later one: a chain that stands still lets nothing go on beyond its term."""
-        return max(self._clock.now().wall_ms, head(ledger).time_ms)
+        return max(self._clock.now().wall_ms, head(self._state).time_ms)
 
     async def _carry(self, asker: OrgId, source: OrgId, inner: Inner) -> AsyncGenerator[bytes | memoryview, None]:
         """Carry an answer between two that cannot reach each other."""
