@@ -260,14 +260,19 @@ def test_data_in_the_vault_is_found_damaged_by_chunk_and_written_back(pair):
     chunks = [path for path in (pair.folder("east") / "vault" / "chunks").rglob("*") if path.is_file()]
     assert not any(b"1,x" in path.read_bytes() for path in chunks)
     pair.lepton("east", "data", "extract", "kept", "--version", "1", "--to", pair.root / "back")
-    (listed,) = [found for found in pair.json("west", "data", "list") if found["data"] == "east/kept"]
+
+    def listed_at_west():
+        (found,) = [found for found in pair.json("west", "data", "list") if found["data"] == "east/kept"]
+        return found if found["version"] == 2 else None
+
+    listed = pair.tools.wait_for(listed_at_west, "the other member to have the block of the second version")
 
     assert (pair.root / "back" / "kept.csv").read_text() == "a,b\n" + "1,x\n" * 400_000
-    assert listed["version"] == 2
     assert listed["history"][0]["commitment"] == first["fingerprint"]
     assert first["columns"] == [{"name": "a", "type": "int64"}, {"name": "b", "type": "string"}]
     pair.lepton("east", "data", "verify")
-    chunks[0].write_bytes(chunks[0].read_bytes()[:-1] + b"\x00")
+    sealed = chunks[0].read_bytes()
+    chunks[0].write_bytes(sealed[:-1] + bytes((sealed[-1] ^ 1,)))
     chunks[1].unlink()
     assert "2 chunks" in pair.raised("east", "data", "verify")
 
