@@ -166,15 +166,7 @@ class ProcessCluster:
 
     def end(self, org: str) -> int:
         """End the member's daemon and wait for it; kill it if it does not end in time. Its exit code."""
-        process = self._processes.pop(OrgId(org))
-        if process.poll() is None:
-            process.terminate()
-            process.send_signal(signal.SIGCONT)
-        try:
-            return process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        return ended_well([self._processes.pop(OrgId(org))])[0]
 
     def ended(self, org: str) -> int | None:
         """The exit code of the member's daemon, None while it runs. Raises `KeyError` for one that was not started."""
@@ -186,11 +178,9 @@ class ProcessCluster:
 
     def stop(self) -> dict[OrgId, int]:
         """End every daemon that was started, and wait for each; kill what does not end in time. Their exit codes."""
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
-                process.send_signal(signal.SIGCONT)
-        return {org: self.end(org) for org in list(self._processes)}
+        codes = dict(zip(self._processes, ended_well(list(self._processes.values())), strict=True))
+        self._processes.clear()
+        return codes
 
     def log_tail(self, org: str, lines: int = 15) -> str:
         """The end of the member's log."""
@@ -204,6 +194,26 @@ class ProcessCluster:
                 f"the daemon of {org} ended with exit code {process.returncode}; its log ends:\n{self.log_tail(org)}"
             ) from error
         raise error
+
+
+def ended_well(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Ask each once to end, a standing one too, and wait for it; kill what does not end in time. Their exit codes.
+
+    Once: a second SIGTERM meets a process that has given back its handlers on its way out, and kills it there.
+    """
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+            process.send_signal(signal.SIGCONT)
+    return [_waited(process) for process in processes]
+
+
+def _waited(process: subprocess.Popen[bytes]) -> int:
+    try:
+        return process.wait(STOP_S_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def wipe(folder: Folder) -> None:
