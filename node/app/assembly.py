@@ -40,6 +40,7 @@ from node.edge.storage import (
 )
 from node.edge.telemetry import SystemEntropy
 from node.edge.vault import Vault
+from node.edge.verifying import SignaturesAhead
 from node.engine.joining import Joiner
 from node.engine.loop import Engine
 from node.engine.replica import Replica
@@ -197,12 +198,17 @@ class MemberNode:
                 on_broke=lambda peer, reason: self.engine.peer_broke(peer, reason),
             )
         )
+        ahead = SignaturesAhead(
+            self.chain, replica.found_good, log=lambda text: self._log.warning("catching up", note=text)
+        )
+        self._stack.push_async_callback(ahead.close)
         self.engine = Engine(
             replica,
             self.store,
             vote_log,
             self.transport,
             clock,
+            on_fetched=ahead.look,
             on_commit=self._committed,
             on_heard=lambda peer, heard: self.training.on_heard(peer, heard),
             on_fault=lambda peer, reason: self._log.warning("peer fault", peer=peer, reason=reason),

@@ -97,6 +97,7 @@ _LIMITS = (*(LIMITS[kind] for kind in _KINDS), OTHER)
 _BYTES_EACH = tuple(limit.bytes_each for limit in _LIMITS)
 _UNKNOWN = len(_KINDS)
 TRANSACTIONS = _KINDS.index(Transactions)
+BLOCKS = _KINDS.index(BlocksResponse)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from node.base.ports import Clock, NewBase, Store, TransactionRecord, Transport, VoteLog
-from node.base.types import Digest, Heard, Height, OrgId, Statement, Transaction
+from node.base.types import Digest, Heard, Height, MemberSet, OrgId, Statement, Transaction
 from node.engine import guard
 from node.engine.inbox import Inbox
 from node.engine.replica import (
@@ -48,6 +48,11 @@ T = TypeVar("T")
 INPUTS_PER_TURN = 32
 """Inputs taken before other tasks of the process get their turn."""
 
+AHEAD_BYTES_MIN = 16 << 10
+"""An answer with fewer bytes of blocks is checked before another process has begun to."""
+
+OnFetched = Callable[[bytes, MemberSet], None]
+"""(a peer's answer to a request for blocks, whose signatures are probably in it); it waits for its turn."""
 OnCommit = Callable[[Height, frozenset[str] | None], None]
 """(height, the contracts in whose part of the state something changed; None when all may have)."""
 OnHeard = Callable[[OrgId, Heard], None]
@@ -75,6 +80,7 @@ class Engine:
         transport: Transport,
         clock: Clock,
         *,
+        on_fetched: OnFetched,
         on_commit: OnCommit,
         on_heard: OnHeard,
         on_fault: OnFault,
@@ -86,6 +92,7 @@ class Engine:
         self._vote_log = vote_log
         self._transport = transport
         self._clock = clock
+        self._on_fetched = on_fetched
         self._on_commit = on_commit
         self._on_heard = on_heard
         self._on_fault = on_fault
@@ -108,6 +115,13 @@ class Engine:
                 return
         if self._inbox.put(peer, message):
             self._ready.set()
+            if len(message) >= AHEAD_BYTES_MIN and guard.kind_of(message) == guard.BLOCKS:
+                self._look_ahead(peer, message)
+
+    def _look_ahead(self, peer: OrgId, message: bytes) -> None:
+        """Before its turn, which comes when the blocks before are applied."""
+        if self.replica.awaits_blocks(peer):
+            self._on_fetched(message, self.replica.members)
 
     def peer_broke(self, peer: OrgId, reason: str) -> None:
         """The peer's stream ended because it broke the protocol of frames; the transport has logged it."""

@@ -6,7 +6,7 @@ the step). A layer calls those below it.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -160,6 +160,17 @@ class Parts:
     def tips(self) -> Mapping[OrgId, Tip]:
         """What each linked peer last said of its chain."""
         return self._gossip.tips
+
+    def awaits_blocks(self, peer: OrgId) -> bool:
+        """Whether this peer is asked for blocks and has not answered yet."""
+        return self._gossip.asked == peer
+
+    def found_good(self, marks: Iterable[bytes]) -> None:
+        """Signatures by their marks, verified beside the steps by this process's own helper: they hold.
+
+        No input: what a step does is the same, it only need not verify them again.
+        """
+        self._verify.found_good(marks)
 
     @property
     def pending(self) -> int:

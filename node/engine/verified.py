@@ -1,7 +1,8 @@
 """Remembers which signatures were found good, so that each is verified once."""
 
-from hashlib import blake2b
+from collections.abc import Iterable
 
+from node.base.crypto import signature_mark
 from node.base.ports import Keyring, Signer, Verifier
 from node.base.types import PublicKey
 
@@ -21,7 +22,7 @@ class VerifiedSignatures:
         # With fixed sizes, no byte of one part can pass for one of another: checked before anything is looked up.
         if len(public_key) != 32 or len(signature) != 64:
             return False
-        mark = _mark(public_key, message, signature)
+        mark = signature_mark(public_key, message, signature)
         if mark in self._good:
             return True
         if not self._verify(public_key, message, signature):
@@ -31,10 +32,15 @@ class VerifiedSignatures:
 
     def signed_here(self, public_key: bytes, message: bytes, signature: bytes) -> None:
         """This member has made the signature with the private half of the key."""
-        self._remember(_mark(public_key, message, signature))
+        self._remember(signature_mark(public_key, message, signature))
+
+    def found_good(self, marks: Iterable[bytes]) -> None:
+        """The marks of signatures that this member's own helper has verified."""
+        for mark in marks:
+            self._remember(mark)
 
     def _remember(self, mark: bytes) -> None:
-        if len(self._good) >= REMEMBERED_MAX:
+        if len(self._good) >= REMEMBERED_MAX and mark not in self._good:
             del self._good[next(iter(self._good))]
         self._good[mark] = None
 
@@ -65,7 +71,3 @@ class _OwnSigner:
         signature = self._signer.sign(message)
         self._verified.signed_here(self._signer.public_key, message, signature)
         return signature
-
-
-def _mark(public_key: bytes, message: bytes, signature: bytes) -> bytes:
-    return blake2b(public_key + signature + message, digest_size=32).digest()

@@ -1,5 +1,9 @@
 """N members in one process: agreement, catch-up and restarts on the production assembly."""
 
+import asyncio
+import os
+
+import psutil
 import pytest
 
 from node.base.codec import encode
@@ -27,6 +31,26 @@ async def test_members_agree_and_one_that_was_away_catches_up(network):
         replicas = [member.up.engine.replica for member in cluster.running]
         assert len({replica.head_digest for replica in replicas}) == 1
         assert len({replica.state_root for replica in replicas}) == 1
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core a member verifies by itself")
+async def test_signatures_of_a_long_catch_up_are_verified_in_a_second_process_that_ends_with_the_member():
+    async with Cluster(members=4, network="memory") as cluster:
+        await cluster.kill("m3")
+        records = await asyncio.gather(
+            *(cluster["m2"].submit("sharing", "register", register(f"many-{number}")) for number in range(200))
+        )
+        assert verifying() == []
+        member = await cluster.restart("m3")
+        await cluster.until_height(max(record.height for record in records))
+        assert member.up.engine.replica.state_root == cluster["m2"].up.engine.replica.state_root
+        await cluster.until(verifying)
+    assert verifying() == []
+
+
+def verifying() -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [process for process in found if "node.edge.verifying.child" in process.cmdline()]
 
 
 @pytest.mark.parametrize("members", [1, 2, 3, 5, 7])

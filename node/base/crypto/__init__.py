@@ -17,7 +17,7 @@ from node.base.crypto.merkle import (
     verify_range,
 )
 from node.base.crypto.sealing import SealError, open_sealed, open_sealed_with_any, seal
-from node.base.crypto.signing import Ed25519Signer, verify
+from node.base.crypto.signing import Ed25519Signer, signature_mark, verify
 
 __all__ = [
     "Ed25519Signer",
@@ -34,6 +34,7 @@ __all__ = [
     "prove_range",
     "prove_sides",
     "seal",
+    "signature_mark",
     "verify",
     "verify_inclusion",
     "verify_range",

@@ -66,6 +66,11 @@ class CatchUp:
         ahead = [org for org, tip in self.tips.items() if tip.base <= self.height + 1 <= tip.height]
         return min((max(self._due_ms(org), self._shunned_until_ms.get(org, 0)) for org in ahead), default=None)
 
+    @property
+    def asked(self) -> OrgId | None:
+        """The peer whose answer is awaited."""
+        return None if self._asked is None else self._asked.peer
+
     def hold(self, active: bool) -> None:
         """Ask for nothing and hand out nothing, or go on."""
         self._held = active

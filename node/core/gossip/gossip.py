@@ -171,6 +171,11 @@ class Gossip:
         return frozenset(self._links)
 
     @property
+    def asked(self) -> OrgId | None:
+        """The peer whose answer to a request for blocks is awaited."""
+        return self._catch_up.asked
+
+    @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
         own = earliest(self._repeat_at_ms, self._tell_at_ms) if self._links else None

@@ -47,6 +47,7 @@ class SqliteReader:
         """
         self._path = path
         self._pages: KeptPages | None = None
+        self._base: Height | None = None
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
@@ -88,17 +89,21 @@ class SqliteReader:
         page = self._value(PAGE_BY_NUMBER if isinstance(top, int) else PAGE_BY_PATH, top)
         return None if page is None else checked(page)
 
-    def begin(self, pages: KeptPages) -> None:
-        """Nobody writes until `end` is said: all is read as of now, and pages are kept beside `pages`, the newest."""
+    def begin(self, pages: KeptPages, base: Height | None = None) -> None:
+        """Nobody writes until `end` is said: all is read as of now, and pages are kept beside `pages`, the newest.
+
+        `base` is what `base` gives, where that is known; it is asked for after every block.
+        """
         self._connection.execute("BEGIN")
         self._pages = pages
+        self._base = base
 
-    def end(self) -> KeptPages:
-        """From now on everything is read anew; the pages that were kept."""
+    def end(self) -> tuple[KeptPages, Height | None]:
+        """From now on everything is read anew; the pages that were kept, and the base if it was asked for."""
         self._connection.commit()
-        pages, self._pages = self._pages, None
+        (pages, base), self._pages, self._base = (self._pages, self._base), None, None
         assert pages is not None, "it was begun"
-        return pages
+        return pages, base
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys of the state with this prefix and their values, ascending; all of one moment."""
@@ -114,10 +119,15 @@ class SqliteReader:
 
     def base(self) -> Height:
         """The lowest height from which on every block is kept whole."""
+        if self._base is not None:
+            return self._base
         rows = self._rows("SELECT value FROM meta WHERE key = 'base'", ())
         if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
             raise self._damaged("it does not say from where on its blocks are whole")
-        return Height(rows[0][0])
+        base = Height(rows[0][0])
+        if self._pages is not None:
+            self._base = base
+        return base
 
     def certified_header(self, height: Height) -> CertifiedHeader | None:
         """The header at `height` with its certificate, also of a pruned block."""

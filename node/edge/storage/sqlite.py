@@ -132,7 +132,7 @@ class SqliteStore:
             yield from _header_statements(kept for kept in base.headers if kept.header.height < header.height)
             yield "UPDATE meta SET value = ? WHERE key = ?", [(header.height, "base")]
 
-        await self._write(statements(), durable=True, check=_root_check(header.state_root))
+        await self._write(statements(), durable=True, same_base=False, check=_root_check(header.state_root))
 
     async def prune(self, base: Height) -> None:
         """Keep of the blocks below `base` their headers and certificates only. Raises `StoreError`.
@@ -148,7 +148,7 @@ class SqliteStore:
                 *((f"DELETE FROM {table} WHERE height < ?", [(stop,)]) for table in _BY_HEIGHT),
                 ("UPDATE meta SET value = ? WHERE key = ?", [(stop, "base")]),
             ]
-            await self._write(statements, durable=True)
+            await self._write(statements, durable=True, same_base=False)
             low = Height(stop)
 
     async def sync(self) -> None:
@@ -157,17 +157,21 @@ class SqliteStore:
         count = "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
         await self._write([(count, [("syncs",)])], durable=True)
 
-    async def _write(self, statements: Iterable[_Statement], *, durable: bool, check: _Check | None = None) -> None:
-        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable, check)))
+    async def _write(
+        self, statements: Iterable[_Statement], *, durable: bool, same_base: bool = True, check: _Check | None = None
+    ) -> None:
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable, same_base, check)))
 
-    async def _in_turn(self, statements: Iterable[_Statement], durable: bool, check: _Check | None) -> None:
+    async def _in_turn(
+        self, statements: Iterable[_Statement], durable: bool, same_base: bool, check: _Check | None
+    ) -> None:
         async with self._writing:
-            pages, kept = self._reader.end(), KeptPages()
+            (pages, base), kept = self._reader.end(), KeptPages()
             try:
                 await self._writer.transaction(self._path, statements, pages, durable=durable, check=check)
                 kept = pages
             finally:
-                self._reader.begin(kept)
+                self._reader.begin(kept, base if same_base else None)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""

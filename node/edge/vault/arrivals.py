@@ -1,7 +1,7 @@
 """What comes from other members: data sets on their way into the vault, and copies that are kept for others.
 
 Beside it, envelopes: keys of own versions, sealed to who may have them, and keys of others' that were sealed to this
-member. Small files, each replaced whole. Blocking: for worker threads of the daemon.
+member. Small files, each replaced whole; for worker threads of the daemon.
 """
 
 from collections.abc import Sequence
@@ -36,24 +36,30 @@ class Arrival:
 
 
 class Arrivals:
-    """The data sets on their way into one member's vault."""
+    """The data sets on their way into one member's vault; one of these at a time for a vault.
+
+    What is on disk is read once: the list is asked for after every block. All but `all` block.
+    """
 
     def __init__(self, vault: Path, write: WriteFile) -> None:
+        """Raises `OSError`."""
         self._folder = vault / RECEIVED / "under-way"
         self._write = write
+        paths = self._folder.glob("*.arrival") if self._folder.is_dir() else ()
+        self._known = {path.stem: found for path in paths if (found := _arrival(path)) is not None}
 
     def all(self) -> list[Arrival]:
-        """Every one that can be read, by its file's name."""
-        paths = sorted(self._folder.glob("*.arrival")) if self._folder.is_dir() else []
-        return [found for path in paths if (found := _arrival(path)) is not None]
+        """Every one that could be read, by its file's name."""
+        return [found for _, found in sorted(self._known.items())]
 
     def keep(self, arrival: Arrival) -> None:
         """Write or replace it. Raises `OSError`, and `VaultError` when there are too many."""
         path = self._path(arrival.fetch)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists() and len(list(self._folder.glob("*.arrival"))) >= ARRIVALS_MAX:
+        if path.stem not in self._known and len(self._known) >= ARRIVALS_MAX:
             raise VaultError(f"{ARRIVALS_MAX} data sets are on their way already: wait until some are here")
         self._write(path, encode(arrival))
+        self._known[path.stem] = arrival
 
     def keep_digests(self, fetch: Digest, digests: Sequence[Digest]) -> None:
         """What its chunks are, the fingerprint on the ledger having been checked. Raises `OSError`."""
@@ -73,6 +79,7 @@ class Arrivals:
         """It is here, or not wanted any more. Raises `OSError`."""
         for suffix in (".chunks", ".arrival"):
             self._path(fetch).with_suffix(suffix).unlink(missing_ok=True)
+        self._known.pop(fetch.hex(), None)
 
     def _path(self, fetch: Digest) -> Path:
         return self._folder / f"{fetch.hex()}.arrival"
@@ -82,9 +89,6 @@ def _arrival(path: Path) -> Arrival | None:
     try:
         raw = path.read_bytes()
         return decode(Arrival, raw) if len(raw) <= ARRIVAL_BYTES_MAX else None
-    except FileNotFoundError:
-        # It has just come.
-        return None
     except DecodeError:
         # Its fetch is made again by whoever misses it.
         return None
@@ -102,11 +106,17 @@ class Copy:
 
 
 class Copies:
-    """The copies that one member keeps for others."""
+    """The copies that one member keeps for others; one of these at a time for a vault.
+
+    Which there are is read once: the list is asked for after every block. All but `all` block.
+    """
 
     def __init__(self, vault: Path, write: WriteFile) -> None:
+        """Raises `OSError`."""
         self._folder = vault / "replicas"
         self._write = write
+        found = self._folder.glob("sets/*/*/*.chunks")
+        self._known = {(f"{path.parent.parent.name}/{path.parent.name}", int(path.stem)) for path in found}
 
     @property
     def place(self) -> str:
@@ -119,6 +129,7 @@ class Copies:
         base.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._write(base.with_suffix(".record"), copy.record)
         self._write(base.with_suffix(".chunks"), b"".join(copy.digests))
+        self._known.add((copy.data, copy.version))
 
     def get(self, data: str, version: int) -> Copy | None:
         """The copy, if it is kept. Raises `OSError`, `VersionDamaged`."""
@@ -134,14 +145,14 @@ class Copies:
 
     def all(self) -> list[tuple[str, int]]:
         """Data sets with versions, ascending."""
-        found = self._folder.glob("sets/*/*/*.chunks")
-        return sorted((f"{path.parent.parent.name}/{path.parent.name}", int(path.stem)) for path in found)
+        return sorted(self._known)
 
     def forget(self, data: str, version: int) -> None:
         """Remove what it is; its chunks are for `ChunkPlace`. Raises `OSError`."""
         base = self._base(data, version)
         for suffix in (".chunks", ".record"):
             base.with_suffix(suffix).unlink(missing_ok=True)
+        self._known.discard((data, version))
 
     def _base(self, data: str, version: int) -> Path:
         owner = data_owner(data)

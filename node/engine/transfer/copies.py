@@ -68,7 +68,7 @@ class CopyKeeper:
         """Forget what is released; say what does not fit, or is whole. Returns what is to be got. Raises `OSError`."""
         now_ms = self._clock.now().mono_ms
         self._told = {key: until for key, until in self._told.items() if until > now_ms}
-        wanted, held = self.wanted(), await asyncio.to_thread(self._copies.all)
+        wanted, held = self.wanted(), self._copies.all()
         for key in held:
             if key not in wanted:
                 await self._forget(*key)

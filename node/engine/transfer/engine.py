@@ -27,6 +27,8 @@ AT_ONCE_MAX = 4
 """Transfers of each kind at a time; the others wait their turn."""
 LOOK_S = 1.0
 """Time passes without blocks, too: a term may be over."""
+PAUSE_S = 0.02
+"""A row of blocks that are taken over, or made under load, is one change."""
 DISK_PAUSE_S = 5.0
 """A transfer that the disk refused is tried again after this."""
 
@@ -123,13 +125,16 @@ class TransferEngine:
         await asyncio.to_thread(self._fetcher.tidy)
         async with asyncio.TaskGroup() as group:
             while True:
+                # Also one that comes while this looks.
+                coming = self._block
                 await self._sealing.look()
                 await self._look(group)
-                await self._changed()
+                await asyncio.sleep(PAUSE_S)
+                await _seen(coming)
 
     async def begin(self, arrival: Arrival) -> None:
         """The fetch is on the ledger: get it. Raises `OSError`, `VaultError`."""
-        for known in await asyncio.to_thread(self._arrivals.all):
+        for known in self._arrivals.all():
             if known.stopped and (known.data, known.version) == (arrival.data, arrival.version):
                 await asyncio.to_thread(self._arrivals.forget, known.fetch)
         await asyncio.to_thread(self._arrivals.keep, arrival)
@@ -137,7 +142,7 @@ class TransferEngine:
 
     async def arrivals(self) -> list[dict[str, Any]]:
         """Others' data sets, on their way here, stopped, or come, as `lepton data fetch --json` prints them."""
-        under_way = [self._shown(arrival) for arrival in await asyncio.to_thread(self._arrivals.all)]
+        under_way = [self._shown(arrival) for arrival in self._arrivals.all()]
         # Looked at afterwards: what comes meanwhile is in both, and what is in neither was never fetched.
         here = await asyncio.to_thread(self._received)
         come = {found["fetch"] for found in here}
@@ -172,7 +177,7 @@ class TransferEngine:
         return await self._restorer.restore(name, number, begun)
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
-        for arrival in await asyncio.to_thread(self._arrivals.all):
+        for arrival in self._arrivals.all():
             if not arrival.stopped and arrival.fetch not in self._fetches and len(self._fetches) < AT_ONCE_MAX:
                 self._fetches[arrival.fetch] = Progress(arrival)
                 group.create_task(self._fetch(self._fetches[arrival.fetch]))
@@ -230,9 +235,7 @@ class TransferEngine:
 
     async def _changed(self) -> None:
         """The next block, or a little later."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                await self._block.wait()
+        await _seen(self._block)
 
     def _shown(self, arrival: Arrival) -> dict[str, Any]:
         progress = self._fetches.get(arrival.fetch)
@@ -249,6 +252,12 @@ class TransferEngine:
             "why": arrival.stopped,
             **shown_goal(goal),
         }
+
+
+async def _seen(block: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_S):
+            await block.wait()
 
 
 def shown_goal(goal: Goal | None) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class EngineMember:
             log,
             noted,
             clock,
+            on_fetched=lambda message, members: None,
             on_commit=lambda height, changed: self._sync.committed(height),
             on_heard=lambda peer, heard: None,
             on_fault=_broken,
