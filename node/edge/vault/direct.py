@@ -27,8 +27,9 @@ def write_file(path: str, content: bytes | memoryview) -> None:
     try:
         for part in _aligned(content):
             _write_all(descriptor, part)
-        # The last block was written whole.
-        os.ftruncate(descriptor, len(content))
+        if len(content) % ALIGNED_BYTES:
+            # The last block was written whole. Cutting it makes the system read it again.
+            os.ftruncate(descriptor, len(content))
     finally:
         os.close(descriptor)
 

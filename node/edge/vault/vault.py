@@ -26,6 +26,7 @@ from node.base.types import Digest, OrgId, PublicKey, is_org_id
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
     MANIFEST_BYTES_MAX,
+    PLAIN_BYTES_MAX,
     ChunkBuffer,
     ChunkRefused,
     Place,
@@ -249,7 +250,9 @@ class Vault:
         files = opening.files()
         if len(files) != 1:
             raise VaultError(f"{version.name} is {len(files)} files: only a data set of one file can be read in place")
-        reader = ChunkReader(lambda index: opening.chunk(index + 1), CHUNK_BYTES, files[0].size_bytes)
+        # Each version has one size, which its first chunk shows: another version of this program may have added it.
+        first = opening.chunk(1) if len(version.digests) > 1 else b""
+        reader = ChunkReader(lambda index: opening.chunk(index + 1), max(1, len(first)), files[0].size_bytes)
         return io.BufferedReader(reader, CHUNK_BYTES)
 
     def extract(self, version: Version, folder: Path, progress: Progress = lambda count: None) -> list[Path]:
@@ -455,7 +458,7 @@ class _Opening:
         """The plain bytes of one chunk. Raises `VersionDamaged`, which names it."""
         version = self.version
         what = f"chunk {index} of version {version.number} of {version.name}"
-        bytes_max = MANIFEST_BYTES_MAX if index == 0 else CHUNK_BYTES
+        bytes_max = MANIFEST_BYTES_MAX if index == 0 else PLAIN_BYTES_MAX
         try:
             sealed = self.chunks.get(version.digests[index], sealed_bytes_max(index))
         except FileNotFoundError as error:

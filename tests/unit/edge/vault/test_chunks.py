@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
+    PLAIN_BYTES_MAX,
+    SEALED_BYTES_MAX,
     ChunkBuffer,
     ChunkRefused,
     Place,
@@ -18,6 +20,7 @@ from node.edge.vault.chunks import (
     open_chunk,
     seal_chunk,
 )
+from node.edge.vault.direct import ALIGNED_BYTES
 
 KEY = AESGCM(bytes(range(32)))
 PLACE = Place("ada/rows", bytes(16), 3, False)
@@ -67,7 +70,7 @@ def test_bytes_of_chance_are_refused(sealed: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"\x01" + zstandard.ZstdCompressor().compress(bytes(CHUNK_BYTES + 1)), "unpacks to"),
+        (b"\x01" + zstandard.ZstdCompressor().compress(bytes(PLAIN_BYTES_MAX + 1)), "unpacks to"),
         (b"\x01" + zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 100), "unpacks to"),
         (b"\x01\x00\x00", "unpack"),
         (b"\x02rows", "upgrade"),
@@ -78,3 +81,16 @@ def test_what_the_owner_of_the_key_could_send_is_bounded_too(body: bytes, words:
     sealed = KEY.encrypt(_nonce(PLACE), body, _bound_to(PLACE))
     with pytest.raises(ChunkRefused, match=words):
         open_chunk(KEY, PLACE, sealed)
+
+
+def test_a_full_chunk_that_is_not_compressed_fills_whole_blocks_of_a_disk():
+    sealed = seal_chunk(KEY, PLACE, os.urandom(CHUNK_BYTES))
+
+    assert len(sealed) % ALIGNED_BYTES == 0
+    assert len(sealed) <= SEALED_BYTES_MAX
+
+
+def test_a_chunk_of_an_earlier_size_opens():
+    plain = os.urandom((1 << 20) - 64)
+
+    assert open_chunk(KEY, PLACE, seal_chunk(KEY, PLACE, plain)) == plain
