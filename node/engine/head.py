@@ -71,6 +71,10 @@ class Head:
         # Not the database's: that is a block ahead of this one between its commit and our hearing of it.
         self.state_root = header.state_root
 
+    def look_at_base(self) -> None:
+        """The chain was pruned."""
+        self.base = self._chain.base()
+
     @property
     def certificate(self) -> Certificate | None:
         """What made the last block final; None at height 0."""

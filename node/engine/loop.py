@@ -29,6 +29,7 @@ from node.engine.replica import (
     LinkChanged,
     PeerFault,
     PeerSent,
+    Pruned,
     Rebased,
     Refused,
     Replica,
@@ -177,6 +178,10 @@ class Engine:
     def hold_blocks(self, active: bool) -> None:
         """Fetch no blocks now, or go on fetching them."""
         self._put(HoldBlocks(active))
+
+    def pruned(self) -> None:
+        """The store keeps fewer blocks whole now."""
+        self._put(Pruned())
 
     async def rebase(self, base: NewBase) -> bool:
         """Go on from this block and state, between two blocks. Raises what `Store.replace` raises.

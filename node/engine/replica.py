@@ -26,6 +26,7 @@ from node.engine.replica_io import (
     LinkChanged,
     PeerFault,
     PeerSent,
+    Pruned,
     Rebased,
     Refused,
     ReportEvidence,
@@ -52,6 +53,7 @@ __all__ = [
     "LinkChanged",
     "PeerFault",
     "PeerSent",
+    "Pruned",
     "Rebased",
     "Refused",
     "Replica",
@@ -106,6 +108,10 @@ class Replica(Receiving):
             case Rebased():
                 self._state.replaced()
                 self._rebase()
+            case Pruned():
+                # Without another block nobody would hear of it, and who is behind would ask for what is gone.
+                self._head.look_at_base()
+                self._queue.append(gossip.Advanced(self._head.height, self._head.digest, self._head.base))
             case Tick():
                 self._tick()
             case HaltAt(height):

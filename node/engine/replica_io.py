@@ -54,6 +54,11 @@ class Rebased:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """The store keeps fewer blocks whole now: the chain's base is read anew, and told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """`wake_at` has come."""
 
@@ -70,7 +75,7 @@ class EndSilence:
     """The operator's word: sign from the next height on, though what was signed there is unknown."""
 
 
-OwnInput = Submitted | LinkChanged | HaltAt | EndSilence | HoldBlocks | Rebased
+OwnInput = Submitted | LinkChanged | HaltAt | EndSilence | HoldBlocks | Rebased | Pruned
 """What does not come from a peer's bytes, the disk or the clock."""
 Input = Started | PeerSent | Committed | Tick | OwnInput
 

@@ -209,6 +209,7 @@ class SnapshotSync:
             self._log(f"made a snapshot of height {height}")
             if self._terms.keep and height > self._terms.keep:
                 await self._prune(Height(height - self._terms.keep))
+                self._engine.pruned()
         except (OSError, LedgerError) as error:
             self._log(f"no snapshot of height {height}: {error}")
 

@@ -2,6 +2,7 @@
 
 from node.base.codec import decode, encode
 from node.base.types import BlocksRequest, BlocksResponse, CertifiedBlock, Digest, Height, Instant, PeerMessage, Tip
+from node.core.gossip.gossip import TIP_INTERVAL_MS
 from node.engine.replica import (
     AppendVotes,
     CommitBlock,
@@ -11,6 +12,7 @@ from node.engine.replica import (
     LinkChanged,
     PeerFault,
     PeerSent,
+    Pruned,
     Rebased,
     Replica,
     Send,
@@ -27,6 +29,15 @@ NOW = Instant(1_000, 1_100_000)
 BLOCKS = 5
 
 
+class KeptDisk(Disk):
+    """Whose oldest blocks may be pruned."""
+
+    lowest = Height(1)
+
+    def base(self) -> Height:
+        return self.lowest
+
+
 class Behind:
     """Member `dot` at height 0; the chain goes on to height 5 without it."""
 
@@ -35,7 +46,7 @@ class Behind:
         for _ in range(BLOCKS):
             self.chain.extend()
         founding = self.chain.founding
-        self.disk = Disk(founding.genesis)
+        self.disk = KeptDisk(founding.genesis)
         self.replica = Replica(
             org=founding.members.orgs[-1],
             genesis=founding.genesis,
@@ -139,3 +150,16 @@ def test_who_is_halted_by_what_a_snapshot_brought_signs_nothing_more_at_the_heig
 
     assert (behind.replica.height, behind.replica.is_halted) == (BLOCKS, True)
     assert not any(isinstance(effect, AppendVotes) for effect in later)
+
+
+def test_who_has_pruned_says_so_without_another_block():
+    behind = Behind()
+    behind.hear_tip()
+    behind.hear(BlocksResponse(Height(1), tuple(behind.chain.certified)))
+    behind.disk.lowest = Height(4)
+
+    behind.give(Pruned())
+    later = behind.replica.step(Tick(), now=Instant(NOW.mono_ms + TIP_INTERVAL_MS, NOW.wall_ms + TIP_INTERVAL_MS))
+
+    told = [decode(PeerMessage, effect.message) for effect in later if isinstance(effect, Send)]
+    assert [(tip.height, tip.base) for tip in told if isinstance(tip, Tip)] == [(BLOCKS, 4)]
