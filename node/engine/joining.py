@@ -1,7 +1,7 @@
 """A candidate's own part of its admission: it tells the ledger that it is ready, as soon as it has caught up.
 
-`ready_now` decides, `Joiner` asks it after each block and submits. A `ready` whose block did not come while its state
-was one of the last is said again for a newer one.
+`ready_now` decides, `Joiner` asks it after each block and submits. A `ready` that no block has brought for a while is
+said again for a newer state.
 """
 
 import asyncio
@@ -15,8 +15,10 @@ from node.engine.loop import SubmissionRefused
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.membership import Ready, State
-from node.ledger.system import ROOTS_MAX, quorums
+from node.ledger.system import quorums
 
+REPEAT_BLOCKS = 16
+"""A `ready` that was lost is said again after so many."""
 LOOK_S = 2.0
 """How often it looks without a block."""
 
@@ -24,7 +26,7 @@ LOOK_S = 2.0
 def ready_now(state: StateReader, org: OrgId, ready: Ready, *, behind: bool, said: Height | None) -> bool:
     """Whether this member should sign `ready` now: a candidate, not in the queue yet, caught up.
 
-    `said` is the height of the last one that it signed; it counts until it is out of the ledger's reach.
+    `said` is the height of the last one that it signed.
     """
     entries = view(state, membership.NAME)
     standing = membership.standing_of(entries, org)
@@ -32,7 +34,7 @@ def ready_now(state: StateReader, org: OrgId, ready: Ready, *, behind: bool, sai
         return False
     if org in membership.coming_members(entries, quorums(state).next).keys:
         return False
-    return said is None or ready.height - said >= ROOTS_MAX
+    return said is None or ready.height - said >= REPEAT_BLOCKS
 
 
 class Joiner:

@@ -24,10 +24,8 @@ from node.ledger.system import (
     HEAD_KEY,
     MEMBERS_KEY,
     PARAMETERS_KEY,
-    ROOTS_KEY,
     Head,
     Quorums,
-    RecentRoots,
     set_key,
 )
 from node.ledger.tree import updated_nodes
@@ -81,7 +79,6 @@ def genesis_writes(genesis: Genesis) -> Writes:
     overlay.put(MEMBERS_KEY, encode(Quorums(members, members)))
     overlay.put(PARAMETERS_KEY, encode(genesis.body.parameters))
     overlay.put(set_key(Height(1)), encode(members))
-    overlay.put(ROOTS_KEY, encode(RecentRoots(())))
     for card in genesis.body.cards:
         membership.found_member(WritableView(overlay, membership.NAME), card)
     changes = overlay.changes()

@@ -6,7 +6,8 @@ key                           value
 ``sys/head``                  `Head`: height and time of the last block
 ``sys/members``               `Quorums`: who signed the last block, who signs the next
 ``sys/parameters``            `Parameters` of the chain
-``sys/roots``                 `RecentRoots`: the states that a candidate may show that it has executed
+``sys/root/<slot>``           `Root` of one of the last `ROOTS_MAX` blocks, of height modulo that: a state that a
+                              candidate may show that it has executed
 ``sys/set/<height>``          `MemberSet` in force from that height on; written at 1 and at every change
 ``sys/nonce/<organisation>``  `NonceWindow`; stays when the organisation is removed, so that nothing is replayed
 ============================  ==================================================================================
@@ -24,11 +25,11 @@ SYSTEM = "sys"
 HEAD_KEY = b"sys/head"
 MEMBERS_KEY = b"sys/members"
 PARAMETERS_KEY = b"sys/parameters"
-ROOTS_KEY = b"sys/roots"
 SET_PREFIX = b"sys/set/"
 
-ROOTS_MAX = 16
-"""A candidate that is further behind is not ready."""
+ROOTS_MAX = 256
+"""A candidate that is further behind is not ready. A network of one makes hundreds of blocks in a second, and what a
+candidate says is a while on its way."""
 
 SETS_READ_MAX = 16
 """Member sets that are kept by the bytes that they were read from."""
@@ -58,21 +59,6 @@ class Root:
 
     height: Height
     state_root: Digest
-
-
-@dataclass(frozen=True, slots=True)
-class RecentRoots:
-    """Of the last `ROOTS_MAX` blocks before the head's own, ascending; 0 is the genesis."""
-
-    roots: tuple[Root, ...]
-
-    def root_at(self, height: Height) -> Digest | None:
-        """The root after this height's block; None when it is out of reach."""
-        return next((root.state_root for root in self.roots if root.height == height), None)
-
-    def then(self, height: Height, state_root: Digest) -> "RecentRoots":
-        """With one more at the end; of too many, the first goes."""
-        return RecentRoots((*self.roots, Root(height, state_root))[-ROOTS_MAX:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +119,19 @@ def _quorums(stored: bytes) -> Quorums:
     return decode(Quorums, stored)
 
 
-def recent_roots(reader: Readable) -> RecentRoots:
-    """The states before the head's."""
-    return decode(RecentRoots, _required(reader, ROOTS_KEY))
+def root_key(height: Height) -> bytes:
+    """Where the root after this height's block stands, until the one `ROOTS_MAX` blocks later takes its place."""
+    return b"sys/root/%03d" % (height % ROOTS_MAX)
+
+
+def root_at(reader: Readable, height: Height) -> Digest | None:
+    """The root after this height's block, of the last `ROOTS_MAX` before the head's own; None when it is out of reach.
+
+    0 is the genesis.
+    """
+    value = reader.get(root_key(height))
+    root = None if value is None else decode(Root, value)
+    return root.state_root if root is not None and root.height == height else None
 
 
 def set_key(height: Height) -> bytes:

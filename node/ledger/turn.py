@@ -8,14 +8,14 @@ from node.ledger import system
 from node.ledger.contracts import membership
 from node.ledger.contracts.contract import WritableView
 from node.ledger.overlay import Overlay
-from node.ledger.system import Quorums
+from node.ledger.system import Quorums, Root
 from node.ledger.tree import state_root
 
 
 def begin_block(reader: StateReader, overlay: Overlay, height: Height, time_ms: int, members: MemberSet) -> MemberSet:
     """Write to `overlay`, an empty one on `reader`, what every block writes; returns the next height's member set."""
-    roots = system.recent_roots(reader).then(Height(height - 1), state_root(reader.node))
-    overlay.put(system.ROOTS_KEY, encode(roots))
+    before = Height(height - 1)
+    overlay.put(system.root_key(before), encode(Root(before, state_root(reader.node))))
     entries = WritableView(overlay, membership.NAME)
     membership.end_overlaps(entries, time_ms)
     next_members = membership.take_changes(entries, members, height)

@@ -16,7 +16,7 @@ from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, d
 from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked, upper_pages
 from node.ledger.stored import StoredBlock
 
-SCHEMA = 4
+SCHEMA = 5
 CACHE_KIB = 1_024
 PAGES_KEPT_MAX = 512
 """Pages of the state tree of at most 2 KiB: a block asks for several nodes of each, and writes to some that the block

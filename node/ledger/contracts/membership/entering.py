@@ -15,7 +15,7 @@ def ready(context: Context, call: Ready) -> None:
         raise Rejected("not-a-candidate", "Only a candidate tells that it is ready.")
     if context.org in coming_members(context, context.frame.next_members).keys:
         raise Rejected("already-ready", "You told so already and will be in force soon.")
-    known = system.recent_roots(context.ledger).root_at(call.height)
+    known = system.root_at(context.ledger, call.height)
     if known is None:
         raise Rejected("old-height", f"Show the state of one of the last {system.ROOTS_MAX} blocks; catch up first.")
     if known != call.state_root:
