@@ -2,8 +2,11 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from threading import get_ident
 
 import pytest
 
@@ -14,7 +17,7 @@ from node.edge.storage import sqlite as sqlite_module
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, StoreMissing
 from node.edge.storage.pages import NODE_BYTES
 from node.edge.storage.reader import SqliteReader
-from node.edge.storage.sqlite import SqliteStore
+from node.edge.storage.sqlite import FEW_ROWS, SHORT_S, SqliteStore
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import ChainBroken
@@ -62,6 +65,51 @@ async def test_what_was_committed_is_read(written: tuple[SqliteStore, MemoryChai
     assert record is not None
     assert (record.height, record.index, record.receipt) == (3, 1, chain.executed[2].receipts[1])
     assert store.chain.transaction(Digest(bytes(32))) is None
+
+
+async def test_few_rows_are_written_where_it_is_asked_for_until_the_disk_is_slow(
+    written: tuple[SqliteStore, MemoryChain],
+) -> None:
+    store, chain = written
+    connection, threads = store._writer._conn, set()
+    connection.set_trace_callback(lambda _: threads.add(get_ident()))
+    await write(store, chain)
+    assert threads == {get_ident()}
+
+    connection.create_function("wait_for_the_disk", 0, lambda: time.sleep(20 * SHORT_S))
+    connection.execute("CREATE TEMP TRIGGER slow AFTER INSERT ON blocks BEGIN SELECT wait_for_the_disk(); END")
+    await write(store, chain)
+    threads.clear()
+    await write(store, chain)
+    assert get_ident() not in threads
+    assert store.chain.height() == BLOCKS + 3
+
+
+async def test_many_rows_are_written_on_a_thread_of_their_own(written: tuple[SqliteStore, MemoryChain]) -> None:
+    store, chain = written
+    executed, threads = chain.extend(), set()
+    many = tuple((b"many/%04d" % number, b"value") for number in range(FEW_ROWS))
+    store._writer._conn.set_trace_callback(lambda _: threads.add(get_ident()))
+    await store.commit(chain.certified[-1], executed.receipts, replace(executed.writes, state=many))
+
+    assert threads
+    assert get_ident() not in threads
+    assert store.state.get(b"many/0000") == b"value"
+
+
+async def test_what_the_disk_refuses_is_not_there_wherever_it_was_written(
+    written: tuple[SqliteStore, MemoryChain],
+) -> None:
+    store, chain = written
+    store._writer._conn.execute(
+        "CREATE TEMP TRIGGER full AFTER INSERT ON transactions BEGIN SELECT raise(ABORT, 'disk is full'); END"
+    )
+    with pytest.raises(StoreError):
+        await write(store, chain)
+
+    assert store.chain.height() == BLOCKS
+    assert store.chain.block(Height(BLOCKS + 1)) is None
+    assert dict(store.state.stored_nodes()) != chain.state.nodes
 
 
 async def test_the_state_is_the_one_in_memory(written: tuple[SqliteStore, MemoryChain]) -> None:
