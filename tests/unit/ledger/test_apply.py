@@ -11,6 +11,7 @@ from node.base.types import (
     Block,
     Digest,
     Header,
+    Height,
     MemberSet,
     OrgId,
     Parameters,
@@ -34,6 +35,7 @@ from node.ledger.contracts.contract import Context, Contract, Frame, Method, Rej
 from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
+from node.ledger.system import root_key
 from node.testing.founding import GENESIS_TIME_MS, Founding, MemoryChain
 
 COMMITMENT = Digest(digest("commitment"))
