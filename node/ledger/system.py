@@ -6,7 +6,7 @@ key                           value
 ``sys/head``                  `Head`: height and time of the last block
 ``sys/members``               `Quorums`: who signed the last block, who signs the next
 ``sys/parameters``            `Parameters` of the chain
-``sys/root/<slot>``           `Root` of one of the last `ROOTS_MAX` blocks, of height modulo that: a state that a
+``sys/recent/<slot>``         `Root` of one of the last `ROOTS_MAX` blocks, of height modulo that: a state that a
                               candidate may show that it has executed
 ``sys/set/<height>``          `MemberSet` in force from that height on; written at 1 and at every change
 ``sys/nonce/<organisation>``  `NonceWindow`; stays when the organisation is removed, so that nothing is replayed
@@ -121,7 +121,7 @@ def _quorums(stored: bytes) -> Quorums:
 
 def root_key(height: Height) -> bytes:
     """Where the root after this height's block stands, until the one `ROOTS_MAX` blocks later takes its place."""
-    return b"sys/root/%03d" % (height % ROOTS_MAX)
+    return b"sys/recent/%03d" % (height % ROOTS_MAX)
 
 
 def root_at(reader: Readable, height: Height) -> Digest | None:
