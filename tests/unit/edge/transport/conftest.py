@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
+import grpc
 import pytest
 import pytest_asyncio
 
@@ -134,10 +135,24 @@ class Parties:
         return parties
 
 
+@pytest.fixture(scope="session", autouse=True)
+def poller() -> None:
+    """gRPC ends its poller with the last channel or server of a process, and begins another with the next.
+
+    Once, after thousands of tests in one process, it was gone in the middle of a test: here it stays.
+    """
+    grpc.aio.init_grpc_aio()
+
+
 @pytest_asyncio.fixture
 async def parties() -> AsyncIterator[Parties]:
-    async with AsyncExitStack() as stack:
+    stack = AsyncExitStack()
+    try:
         yield Parties(stack)
+    finally:
+        # What does not end is told, and holds up nobody else.
+        async with asyncio.timeout(TIMEOUT_S):
+            await stack.aclose()
 
 
 @pytest.fixture
