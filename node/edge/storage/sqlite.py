@@ -126,13 +126,15 @@ class SqliteStore:
             await self._write(statements, durable=durable)
             return
         since = time.monotonic()
-        if self._usual_s < SHORT_S and not self._writing.locked():
+        here = self._usual_s < SHORT_S and not self._writing.locked()
+        if here:
             self._write_here(statements, durable)
-            # Of a row of blocks that are taken over, each lets others have their turn.
-            await asyncio.sleep(0)
         else:
             await self._write(statements, durable=durable)
         self._usual_s += (time.monotonic() - since - self._usual_s) / 16
+        if here:
+            # Of a row of blocks that are taken over, each lets others have their turn.
+            await asyncio.sleep(0)
 
     async def replace(self, base: NewBase) -> None:
         """Put this block and state in the place of everything, in one transaction, synced before this returns.

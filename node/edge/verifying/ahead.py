@@ -18,7 +18,7 @@ from node.edge.verifying.looks import MARK_BYTES, Look, read_frame, write_frame
 
 LOOKS_MAX: Final = 3
 """Answers that wait or are looked at; a member asks for no more than two at once. Further ones are left alone."""
-IDLE_S: Final = 30.0
+IDLE_S: Final = 10.0
 """The process takes 25 MB; without a look for so long it ends."""
 END_S: Final = 5.0
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-import grpc
 import pytest
 import pytest_asyncio
 
@@ -133,15 +132,6 @@ class Parties:
         for party in parties:
             await party.linked(*(other for other in parties if other is not party))
         return parties
-
-
-@pytest.fixture(scope="session", autouse=True)
-def poller() -> None:
-    """gRPC ends its poller with the last channel or server of a process, and begins another with the next.
-
-    Once, after thousands of tests in one process, it was gone in the middle of a test: here it stays.
-    """
-    grpc.aio.init_grpc_aio()
 
 
 @pytest_asyncio.fixture
