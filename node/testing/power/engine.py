@@ -47,8 +47,10 @@ from node.testing.signing import HeldSigners
 
 LEDGER, VOTES, SNAPSHOTS = "ledger.sqlite", "votes.log", "snapshots"
 TERMS = Terms(every=5, behind_max=8)
+OTHERS_TERMS = Terms(every=5, behind_max=8, keep=8)
+"""They keep so little that who is far behind must take a snapshot: blocks are often faster."""
 AWAY_BLOCKS = (2, 20)
-"""How far it falls behind: some to be caught up by blocks, more than `behind_max` by a snapshot."""
+"""How far it falls behind: some to be caught up by blocks, more by a snapshot."""
 POLL_S = 0.005
 WAIT_S = 60.0
 NONCE = Digest(bytes(32))
@@ -57,9 +59,11 @@ NONCE = Digest(bytes(32))
 class NotedStore:
     """The production's store; what it acknowledges is noted."""
 
-    def __init__(self, inner: SqliteStore, journal: Journal) -> None:
+    def __init__(self, inner: SqliteStore, journal: Journal, digests: dict[int, Digest]) -> None:
+        """`digests` take in that of every block by its height."""
         self.inner = inner
         self._journal = journal
+        self._digests = digests
         self.state, self.chain = inner.state, inner.chain
 
     async def commit(
@@ -68,6 +72,7 @@ class NotedStore:
         """See `Store`."""
         height = certified.block.header.height
         self._journal.mark(Begun(height))
+        self._digests[height] = certified.block.digest
         await self.inner.commit(certified, receipts, writes, durable=durable)
         if durable:
             self._journal.mark(Acknowledged(height))
@@ -112,8 +117,13 @@ class NotedShelf(SnapshotFiles):
 class EngineMember:
     """One member in its folder; what it does to the disk and what it sends goes into its journal."""
 
-    def __init__(self, org: OrgId, founding: Founding, network: MemoryNetwork, folder: Path, journal: Journal) -> None:
+    def __init__(
+        self, org: OrgId, founding: Founding, network: MemoryNetwork, folder: Path, journal: Journal, terms: Terms
+    ) -> None:
         self.org = org
+        self._terms = terms
+        self.digests: dict[int, Digest] = {}
+        """Of every block that it committed, by height."""
         self.folder = folder
         self.journal = journal
         self._founding = founding
@@ -142,7 +152,7 @@ class EngineMember:
         self._stack.push_async_callback(log.close)
         inner = await SqliteStore.open(self.folder / LEDGER, founding.chain, genesis_writes(founding.genesis))
         self._stack.push_async_callback(inner.close)
-        store, shelf = NotedStore(inner, self.journal), NotedShelf(self.folder / SNAPSHOTS, self.journal)
+        store, shelf = NotedStore(inner, self.journal, self.digests), NotedShelf(self.folder / SNAPSHOTS, self.journal)
         self.journal.mark(Acknowledged(0))
         replica = restarted(founding, self.org, inner.chain, log)
         transport = self._network.join(
@@ -174,7 +184,7 @@ class EngineMember:
             make=partial(self._make, shelf),
             prune=inner.prune,
             clock=clock,
-            terms=TERMS,
+            terms=self._terms,
             log=lambda text: None,
             on_fault=_broken,
         )
@@ -239,8 +249,10 @@ class EngineLife:
         self.founding = Founding()
         network = MemoryNetwork()
         first, *others = self.founding.node_signers
-        self.recorded = EngineMember(first, self.founding, network, folder, journal)
-        self.others = [EngineMember(org, self.founding, network, beside / org, Journal()) for org in others]
+        self.recorded = EngineMember(first, self.founding, network, folder, journal, TERMS)
+        self.others = [
+            EngineMember(org, self.founding, network, beside / org, Journal(), OTHERS_TERMS) for org in others
+        ]
         self._chance = chance
         self._nonce = 0
 
@@ -307,15 +319,11 @@ class EngineLife:
                 await asyncio.sleep(POLL_S)
 
     def _digests(self, members: Sequence[EngineMember]) -> dict[int, Digest]:
-        """Of every block that any member has; whoever has it has the same."""
+        """Of every block that any member has committed; whoever has, has the same."""
         found: dict[int, Digest] = {}
         for member in members:
-            with contextlib.closing(SqliteReader(member.folder / LEDGER, frozen=True)) as reader:
-                for height in range(reader.base(), reader.height() + 1):
-                    certified = reader.block(Height(height))
-                    assert certified is not None, "no height is missing below the head"
-                    digest = found.setdefault(height, certified.block.digest)
-                    assert digest == certified.block.digest, f"two blocks of height {height}"
+            for height, digest in member.digests.items():
+                assert found.setdefault(height, digest) == digest, f"two blocks of height {height}"
         return found
 
     def _transaction(self, org: OrgId) -> Transaction:
