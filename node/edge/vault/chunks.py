@@ -20,7 +20,7 @@ from node.base.types import Digest
 CHUNK_BYTES = (1 << 20) - 4096 - 17
 """Plain bytes in one chunk; only the last may have fewer. Sealed it is one piece on a link, and, where it is not
 compressed, it fills whole blocks of a disk, so that its file need not be cut afterwards."""
-PLAIN_BYTES_MAX = (1 << 20) - 17
+PLAIN_BYTES_MAX = (1 << 20) - 64
 """What any chunk may have; those of earlier versions of this program have 4,049 more than now."""
 SEALED_BYTES_MAX = 1 << 20
 MANIFEST_BYTES_MAX = 64 << 20

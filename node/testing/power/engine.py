@@ -319,11 +319,18 @@ class EngineLife:
                 await asyncio.sleep(POLL_S)
 
     def _digests(self, members: Sequence[EngineMember]) -> dict[int, Digest]:
-        """Of every block that any member has committed; whoever has, has the same."""
+        """Of every block that any member has committed; all have the same, and on disk above their base."""
         found: dict[int, Digest] = {}
         for member in members:
+            # Those that were pruned are on no disk any more.
             for height, digest in member.digests.items():
                 assert found.setdefault(height, digest) == digest, f"two blocks of height {height}"
+            with contextlib.closing(SqliteReader(member.folder / LEDGER, frozen=True)) as reader:
+                for height in range(reader.base(), reader.height() + 1):
+                    certified = reader.block(Height(height))
+                    assert certified is not None, "no height is missing below the head"
+                    digest = found.setdefault(height, certified.block.digest)
+                    assert digest == certified.block.digest, f"two blocks of height {height}"
         return found
 
     def _transaction(self, org: OrgId) -> Transaction:

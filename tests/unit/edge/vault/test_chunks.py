@@ -91,6 +91,6 @@ def test_a_full_chunk_that_is_not_compressed_fills_whole_blocks_of_a_disk():
 
 
 def test_a_chunk_of_an_earlier_size_opens():
-    plain = os.urandom((1 << 20) - 64)
+    plain = os.urandom(PLAIN_BYTES_MAX)
 
     assert open_chunk(KEY, PLACE, seal_chunk(KEY, PLACE, plain)) == plain

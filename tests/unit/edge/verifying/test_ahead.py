@@ -10,7 +10,7 @@ import pytest
 
 from node.base.codec import encode
 from node.base.crypto import Ed25519Signer, signature_mark, verify
-from node.base.types import BlocksResponse, Digest, Height, PeerMessage, VoteKind, vote_signing_bytes
+from node.base.types import BlocksResponse, Digest, PeerMessage, VoteKind, vote_signing_bytes
 from node.edge.verifying import SignaturesAhead
 from node.edge.verifying.ahead import LOOKS_MAX
 from node.ledger.contracts.sharing import Register
@@ -170,7 +170,3 @@ async def test_with_a_single_core_there_is_no_process(begun):
     found.look(answer(chain_of(1)))
 
     assert found.ahead.process_id is None
-
-
-def test_the_heights_are_those_of_a_request():
-    assert [certified.block.header.height for certified in chain_of(2)] == [Height(1), Height(2)]
