@@ -375,7 +375,7 @@ class MemberNode:
         self.renewal.committed()
         self._say_if_unfit()
         self.duties.look()
-        self.training.on_block()
+        self.training.on_block(changed)
         self.sync.committed(height)
         if changed is None or not CONTRACTS_FOLLOWED.isdisjoint(changed):
             self.transfers.on_block()

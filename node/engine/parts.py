@@ -34,7 +34,7 @@ from node.engine.remembered import RememberedState
 from node.engine.replica_io import CommitBlock, Effect, Send
 from node.engine.restraint import Restraint
 from node.engine.verified import OwnSignatures, VerifiedSignatures
-from node.ledger.apply import check_transaction
+from node.ledger.apply import check_transaction, companions
 
 MESSAGE: Any = PeerMessage
 """How a transaction's message begins; its byte form follows."""
@@ -219,7 +219,11 @@ class Parts:
         return self._restraint.why_unfit(self._head.cel_version)
 
     def _make_mempool(self) -> mempool.Mempool:
-        return mempool.Mempool(check=self._check_transaction, renew=self._signed_anew)
+        return mempool.Mempool(
+            check=self._check_transaction,
+            renew=self._signed_anew,
+            companions=lambda transaction: companions(self._state, transaction),
+        )
 
     def _send(self, peer: OrgId, message: PeerMessage) -> None:
         if message is not self._encoded[0]:

@@ -75,7 +75,8 @@ class Replica(Receiving):
     @property
     def wake_at(self) -> int | None:
         """When a `Tick` is due, in `mono_ms`."""
-        heartbeat = None if self._work_told or self.is_halted else self._heartbeat_at_ms
+        told = self._work_told or self.is_halted
+        work = None if told else earliest(self._heartbeat_at_ms, self._mempool.due_at)
         held = None if self._held is None else self._listen_until_ms
         of_parts = earliest(
             self._consensus.wake_at,
@@ -84,7 +85,7 @@ class Replica(Receiving):
             self._restraint.wake_at,
             self._reports.wake_at,
         )
-        return earliest(heartbeat, held, of_parts)
+        return earliest(work, held, of_parts)
 
     def step(self, input: Input, *, now: Instant) -> list[Effect]:
         """Take one input; returns what must happen, in this order. After `CommitBlock` only `Committed` may follow."""
@@ -235,7 +236,8 @@ class Replica(Receiving):
 
     def _has_work(self) -> bool:
         # A change of members must not wait for somebody's transaction (quorum#796, besu#8425).
-        return self._head.changes_wait or len(self._mempool) > 0 or _is_due(self._heartbeat_at_ms, self._now.mono_ms)
+        due_at = earliest(self._heartbeat_at_ms, self._mempool.due_at)
+        return self._head.changes_wait or _is_due(due_at, self._now.mono_ms)
 
 
 def _is_due(moment_ms: int | None, now_ms: int) -> bool:

@@ -32,7 +32,7 @@ from node.base.types import (
 from node.ledger import system
 from node.ledger.certificates import verify_certificate
 from node.ledger.contracts import membership
-from node.ledger.contracts.contract import Context, Contract, Frame, Readable, Rejected
+from node.ledger.contracts.contract import Context, Contract, Frame, Readable, Rejected, View
 from node.ledger.contracts.registry import CONTRACTS
 from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
@@ -152,6 +152,20 @@ def check_transaction(
         if is_other_key(reader, transaction, verify):
             raise Unacceptable("other-key", f"{body.org}'s node key is changing; it signs what waits anew.") from None
         raise
+
+
+def companions(reader: StateReader, transaction: Transaction) -> frozenset[OrgId] | None:
+    """Whose like transactions should come into its block (`Method.companions`); None: it waits for nobody."""
+    body = transaction.body
+    contract = CONTRACTS.get(body.contract)
+    method = None if contract is None else contract.methods.get(body.method)
+    if method is None or method.companions is None:
+        return None
+    try:
+        payload = decode(method.payload, body.payload)
+    except DecodeError:
+        return None
+    return method.companions(View(reader, body.contract), payload)
 
 
 def members_at_head(reader: StateReader) -> MemberSet:

@@ -34,8 +34,14 @@ class ClusterError(Exception):
 class ProcessCluster:
     """The members of one local network and the daemons that were started for them."""
 
-    def __init__(self, root: Path, orgs: Sequence[str]) -> None:
+    def __init__(self, root: Path, orgs: Sequence[str], *, one_session: bool = False) -> None:
+        """`one_session`: the daemons share this process's session, else each has one of its own.
+
+        Where the kernel groups tasks by session, priorities count only within one: daemons of different sessions do
+        not go before each other's training processes, as on machines of their own they need not.
+        """
         self.root = root
+        self._one_session = one_session
         self.orgs = tuple(OrgId(org) for org in sorted(orgs))
         self._processes: dict[OrgId, subprocess.Popen[bytes]] = {}
 
@@ -90,7 +96,7 @@ class ProcessCluster:
         create_member(folder, org, listen="127.0.0.1:0", addresses=addresses, passphrase_file=passphrase, prompt=None)
 
     def launch(self, org: str, environment: Mapping[str, str] | None = None) -> int:
-        """Start the member's daemon in a session of its own; its log goes to its folder. Returns the process id."""
+        """Start the member's daemon, out of Ctrl-C's reach; its log goes to its folder. Returns the process id."""
         log = (self.folder(org) / LOG).open("ab")
         with log:
             process = subprocess.Popen(
@@ -98,7 +104,8 @@ class ProcessCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=not self._one_session,
+                process_group=0 if self._one_session else None,
                 env={**os.environ, **(environment or {})},
             )
         self._processes[OrgId(org)] = process

@@ -287,9 +287,20 @@ def test_a_killed_daemon_leaves_no_learning_process_even_in_mid_training(data):
     process.wait(10)
 
 
+async def test_the_process_gives_way_to_the_daemon_and_leaves_ctrl_c_to_it(learner, data):
+    await learner.statistics(JOB, recipe(), data)
+    process = learner.process_id(JOB)
+    assert process is not None
+
+    assert os.sched_getscheduler(process) == os.SCHED_IDLE
+    # In another session its priority would not count against the daemon's; in the same group Ctrl-C would reach it.
+    assert os.getsid(process) == os.getsid(0)
+    assert os.getpgid(process) == process
+
+
 def test_the_process_ends_when_its_parent_is_gone():
     child = subprocess.Popen(
-        [sys.executable, "-m", "node.edge.learning.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "node.edge.learning.background"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert child.stdin is not None
     assert child.stdout is not None

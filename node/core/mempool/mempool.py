@@ -1,11 +1,14 @@
-"""Which transactions wait for a block, and in which order a block should take them.
+"""Which transactions wait for a block, in which order a block should take them, and when it should come.
 
 Whether a transaction could be included now is asked of `check`, which knows the state; gossip and blocks are others'.
+What several members call at about the same time waits for the last of them, a moment at most: else each would be a
+block of its own, and whoever submits something else would wait for those blocks.
 Everything is bounded: per organisation by count and bytes, over all by bytes with the heaviest organisation giving
 way, so that whoever floods crowds out nobody but itself.
 """
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -24,11 +27,18 @@ Check = Callable[[Transaction, int], None]
 
 OTHER_KEY = "other-key"
 """The refusal of a signature with the key that its organisation just had, or is about to have."""
+GATHER_MS = 250
+"""How long a transaction waits at most for its companions: what the members of one phase of training differ by."""
+ALONE_MS = 15
+"""How long they wait, all being there, for one that is in a hurry: about a block's time, which that one would wait."""
 EARLY_MAX = 256
 """How many transactions are held back that are signed with a key that comes into force with the next blocks."""
 
 Renew = Callable[[Transaction], Transaction | None]
 """This member's own transaction signed anew with the key in force now; None for others', or without the key."""
+
+Companions = Callable[[Transaction], frozenset[OrgId] | None]
+"""Who sends the like at about the same time and is not in a block yet; None: it should be in a block at once."""
 
 _FAULTS = frozenset({"wrong-chain", "too-large", "bad-signature", "bad-nonce"})
 """Refusals that no race explains: whoever passes such a transaction on did not check it."""
@@ -115,12 +125,40 @@ class _Queue:
     bytes: int = 0
 
 
+@dataclass(slots=True)
+class _Gathering:
+    """Calls of one method that wait for each other."""
+
+    since_ms: int
+    """When the first of them came."""
+    complete_ms: int | None = None
+    """Since when all are here that are awaited."""
+    by_id: dict[Digest, Transaction] = field(default_factory=dict)
+    by_org: Counter[OrgId] = field(default_factory=Counter)
+
+    @property
+    def due_at(self) -> int:
+        """When (`mono_ms`) they wait no longer."""
+        latest = self.since_ms + GATHER_MS
+        return latest if self.complete_ms is None else min(latest, self.complete_ms + ALONE_MS)
+
+
 class Mempool:
     """Waiting transactions by organisation and nonce."""
 
-    def __init__(self, *, check: Check, renew: Renew = lambda transaction: None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        check: Check,
+        renew: Renew = lambda transaction: None,
+        companions: Companions = lambda transaction: None,
+        limits: Limits | None = None,
+    ) -> None:
         self._check = check
         self._renew = renew
+        self._companions = companions
+        self._gatherings: dict[tuple[str, str], _Gathering] = {}
+        self._gathered = 0
         self._early: dict[tuple[OrgId, Digest], Received] = {}
         self._limits = limits or Limits()
         self._queues: dict[OrgId, _Queue] = {}
@@ -139,6 +177,13 @@ class Mempool:
     def wake_at(self) -> int | None:
         """When (`mono_ms`) a `Tick` is due; None while nothing waits."""
         return self._sweep_at
+
+    @property
+    def due_at(self) -> int | None:
+        """When (`mono_ms`) a block should be made of what waits, 0 for at once; None while nothing waits."""
+        if len(self._by_id) > self._gathered:
+            return 0
+        return min((gathering.due_at for gathering in self._gatherings.values()), default=None)
 
     def get(self, id_: Digest) -> Transaction | None:
         """The waiting transaction of this id."""
@@ -220,7 +265,7 @@ class Mempool:
             if error.code in _FAULTS:
                 self._remember_bad(_fingerprint(transaction), error)
             raise
-        self._add(transaction)
+        self._add(transaction, now)
         dropped = self._make_room()
         if any(gone.id == transaction.id for gone in dropped):
             raise Unacceptable("mempool-full", "Too many transactions wait; submit it again later.")
@@ -279,6 +324,8 @@ class Mempool:
             effects.extend(self._rekey(org, now))
         if not committed.transactions:
             effects.extend(self._give_up(now))
+        for gathering in self._gatherings.values():
+            self._look(gathering, now)
         early, self._early = self._early, {}
         for received in early.values():
             effects.extend(self._received(received.peer, received.transaction, now))
@@ -339,7 +386,7 @@ class Mempool:
             for gone in expired
         ]
 
-    def _add(self, transaction: Transaction) -> None:
+    def _add(self, transaction: Transaction, now: Instant) -> None:
         body = transaction.body
         queue = self._queues.setdefault(body.org, _Queue())
         queue.by_nonce[body.nonce] = transaction
@@ -348,6 +395,8 @@ class Mempool:
         self._bytes += len(transaction.encoded)
         self._by_id[transaction.id] = transaction
         self._forms.add(transaction.encoded)
+        if self._companions(transaction) is not None:
+            self._gather(transaction, now)
 
     def _remove(self, transaction: Transaction) -> None:
         body = transaction.body
@@ -360,6 +409,28 @@ class Mempool:
         self._forms.discard(transaction.encoded)
         if not queue.nonces:
             del self._queues[body.org]
+        gathering = self._gatherings.get((body.contract, body.method))
+        if gathering is not None and gathering.by_id.pop(transaction.id, None) is not None:
+            self._gathered -= 1
+            gathering.by_org -= Counter((body.org,))
+            if not gathering.by_id:
+                del self._gatherings[body.contract, body.method]
+
+    def _gather(self, transaction: Transaction, now: Instant) -> None:
+        body = transaction.body
+        gathering = self._gatherings.setdefault((body.contract, body.method), _Gathering(now.mono_ms))
+        gathering.by_id[transaction.id] = transaction
+        gathering.by_org[body.org] += 1
+        self._gathered += 1
+        self._look(gathering, now)
+
+    def _look(self, gathering: _Gathering, now: Instant) -> None:
+        """Whether all are here. The last one is asked about: where others are of another job, a block comes early."""
+        companions = self._companions(next(reversed(gathering.by_id.values())))
+        if not companions or not companions <= gathering.by_org.keys():
+            gathering.complete_ms = None
+        elif gathering.complete_ms is None:
+            gathering.complete_ms = now.mono_ms
 
 
 def _fingerprint(transaction: Transaction) -> bytes:

@@ -1,9 +1,7 @@
 """The learning process of one job: reads requests from stdin, answers on stdout, and stays warm in between.
 
-    python -m node.edge.learning.child [MEMORY_MB]
-
-Responsible for the process: its low priority, its one thread of arithmetic, its memory limit, and its end when the
-daemon closes stdin or dies. A `LearnerError` is answered in words; anything else ends the process with a traceback
+Responsible for the process: its one thread of arithmetic, its memory limit, and its end when the daemon closes stdin or
+dies; it begins in `background`. A `LearnerError` is answered in words; anything else ends the process with a traceback
 on stderr, which the daemon's side puts into words and replaces by a new process at the next request.
 """
 
@@ -29,7 +27,6 @@ from node.edge.learning.recipe import parse_recipe
 from node.edge.learning.statistics import combine
 from node.edge.learning.table import Floats, read_rows
 
-NICENESS: Final = 10
 REQUESTS_WAITING_MAX: Final = 1
 
 Request = tuple[dict[str, Any], list[bytes]]
@@ -144,7 +141,6 @@ def _listen(stream: BinaryIO, requests: "queue.Queue[Request]") -> None:
 
 def main() -> None:
     """Serve until stdin closes."""
-    os.nice(NICENESS)
     if len(sys.argv) > 1:
         limit = int(sys.argv[1]) * 1024 * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -166,7 +162,3 @@ def main() -> None:
     child = Child(answer)
     while True:
         child.serve(*requests.get())
-
-
-if __name__ == "__main__":
-    main()

@@ -44,7 +44,7 @@ class ProcessLearner:
         """
         self._org = org
         limit = () if memory_mb is None else (str(memory_mb),)
-        self._command = tuple(command or (sys.executable, "-P", "-m", "node.edge.learning.child", *limit))
+        self._command = tuple(command or (sys.executable, "-P", "-m", "node.edge.learning.background", *limit))
         self._processes: dict[Digest, _Process] = {}
 
     async def statistics(self, job: Digest, recipe: bytes, data: Path) -> Statistics:
@@ -189,8 +189,6 @@ class _Process:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_ENVIRONMENT},
-                # Ctrl-C is for the daemon, which ends its children in order.
-                start_new_session=True,
             )
         except OSError as error:
             raise LearnerError(f"The learning process cannot be started: {error.strerror}.") from error

@@ -146,6 +146,9 @@ class TrainingEngine:
         self._ready = asyncio.Event()
         self._behind = behind
         self._block_came = True
+        self._jobs_changed = True
+        self._jobs: dict[Digest, JobView] = {}
+        """As of the last block that wrote there."""
         self._block_ms = clock.now().mono_ms - CATCH_UP_MS
         self._group: asyncio.TaskGroup | None = None
         self._loss: float | None = None
@@ -170,9 +173,10 @@ class TrainingEngine:
         """The file of a job's model with this SHA-256, if this member holds it."""
         return self._shelf.find_model(job_id, model)
 
-    def on_block(self) -> None:
-        """A block was committed."""
+    def on_block(self, changed: frozenset[str] | None = None) -> None:
+        """A block was committed; it wrote in the state of these contracts, or anywhere."""
         self._block_came = True
+        self._jobs_changed |= changed is None or CONTRACT in changed
         self._block_ms = self._clock.now().mono_ms
         self._server.changed()
         self._ready.set()
@@ -204,7 +208,14 @@ class TrainingEngine:
     def _turn(self) -> None:
         if self._block_came and not self._catching_up():
             self._block_came = False
-            self._schedule.append(JobsSeen(tuple(jobs(view(self._state, CONTRACT)))))
+            if self._jobs_changed:
+                self._jobs_changed = False
+                found = jobs(view(self._state, CONTRACT))
+                self._jobs = {one.id: one for one in found}
+                self._schedule.append(JobsSeen(tuple(found)))
+            else:
+                # Any block may end a right, by what it writes elsewhere or by its time alone.
+                self._stop_without_right()
         now = self._clock.now()
         if self._scheduler.wake_at is not None and self._scheduler.wake_at <= now.mono_ms:
             self._schedule.append(ScheduleTick())
@@ -287,7 +298,7 @@ class TrainingEngine:
 
     def _current_job(self) -> JobView | None:
         id_ = self._scheduler.current
-        return None if id_ is None else job(view(self._state, CONTRACT), id_)
+        return None if id_ is None else self._jobs.get(id_)
 
     def _close(self, key: RoundKey) -> None:
         running = self._running.pop(key)

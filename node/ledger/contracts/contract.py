@@ -53,6 +53,12 @@ class Method:
     """The frozen dataclass (or union of them) that the codec makes of the transaction's payload before `run`."""
     run: Callable[["Context", Any], None]
     """Raises `Rejected` to refuse; any other exception is a bug of the contract."""
+    companions: Callable[["View", Any], frozenset[OrgId]] | None = None
+    """Who calls it at about the same time and has not yet, by the contract's part of the state and a payload.
+
+    A proposer waits a moment for all of them, so that one block takes what would else be a block for each. Nothing
+    that is valid depends on it. None: the call waits for nobody.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ key                            value
 
 from node.ledger.contracts.contract import Contract, Method
 from node.ledger.contracts.training.jobs import approve, present, propose, refuse, withdraw
-from node.ledger.contracts.training.rounds import commit, have, late, missing, prepared, reduced, unable
+from node.ledger.contracts.training.rounds import commit, companions, have, late, missing, prepared, reduced, unable
 from node.ledger.contracts.training.store import (
     CONTRACT,
     JobView,
@@ -65,13 +65,13 @@ TRAINING = Contract(
         "approve": Method(Approve, approve),
         "refuse": Method(Refuse, refuse),
         "present": Method(Present, present),
-        "commit": Method(Commit, commit),
+        "commit": Method(Commit, commit, companions),
         "late": Method(Late, late),
         "missing": Method(Missing, missing),
-        "prepared": Method(Prepared, prepared),
+        "prepared": Method(Prepared, prepared, companions),
         "unable": Method(Unable, unable),
-        "reduced": Method(Reduced, reduced),
-        "have": Method(Have, have),
+        "reduced": Method(Reduced, reduced, companions),
+        "have": Method(Have, have, companions),
     },
 )
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from node.base.types import ZERO_DIGEST, Digest, OrgId
-from node.ledger.contracts.contract import Context, Rejected, is_text
-from node.ledger.contracts.training.store import emit, job_key, proposed_key, round_key
+from node.ledger.contracts.contract import Context, Rejected, View, is_text
+from node.ledger.contracts.training.store import emit, job_key, proposed_key, round_key, training_round
 from node.ledger.contracts.training.types import (
     EXPONENT_MAX,
     EXPONENT_MIN,
@@ -222,6 +222,25 @@ def have(context: Context, asked: Have) -> None:
     if _hopeless(open_.round, models.values()):
         open_.fail("the members derived different models from the same results")
     open_.save()
+
+
+def companions(view: View, asked: Commit | Prepared | Reduced | Have) -> frozenset[OrgId]:
+    """Whose calls end the phase that this one belongs to: all members of a phase are done at about the same time."""
+    number = 0 if isinstance(asked, Prepared) else asked.training_round
+    round_ = training_round(view, asked.job, number)
+    if round_ is None:
+        return frozenset()
+    match asked:
+        case Commit() if round_.phase is Phase.COMMITTING:
+            return frozenset(_awaited(round_))
+        case Prepared() if round_.phase is Phase.PREPARING:
+            return frozenset(round_.cohort) - {made.org for made in round_.prepared}
+        case Reduced() if round_.phase is Phase.REDUCING:
+            return frozenset(_awaited(round_))
+        case Have() if round_.phase is Phase.CLOSING:
+            return frozenset(round_.cohort) - {made.org for made in round_.haves}
+        case _:
+            return frozenset()
 
 
 def _load(context: Context, id_: Digest, number: int, phase: Phase | None, attempt: int | None = None) -> _Open:

@@ -19,7 +19,7 @@ from node.core.mempool import (
     Submitted,
     Tick,
 )
-from node.core.mempool.mempool import EARLY_MAX
+from node.core.mempool.mempool import ALONE_MS, EARLY_MAX, GATHER_MS
 from node.ledger.apply import check_transaction
 from node.ledger.contracts.membership import Remove
 from node.ledger.errors import Unacceptable
@@ -370,3 +370,64 @@ def test_what_a_removed_member_left_behind_leaves_with_its_right() -> None:
 
     assert codes(effects) == ["not-a-member"]
     assert [org for org, _ in waiting(pool)] == ["ada"]
+
+
+def gathering(*awaited: str) -> tuple[Mempool, set[OrgId]]:
+    """A pool in which `sharing.register` waits for its companions: whoever is in the set."""
+    companions = {OrgId(org) for org in awaited}
+
+    def companions_of(entry: Transaction) -> frozenset[OrgId] | None:
+        return frozenset(companions) if entry.body.method == "register" else None
+
+    return Mempool(check=CountingCheck(MemoryChain(FOUNDING)), companions=companions_of), companions
+
+
+def at(after_ms: int) -> Instant:
+    return Instant(NOW.mono_ms + after_ms, NOW.wall_ms + after_ms)
+
+
+def test_what_waits_for_nobody_is_due_at_once() -> None:
+    pool, _, _ = made()
+    assert pool.due_at is None
+    pool.step(Submitted(transaction("ada", 1)), now=NOW)
+    assert pool.due_at == 0
+
+
+def test_companions_wait_for_the_last_of_them_and_a_moment_for_company() -> None:
+    pool, _ = gathering("ada", "bob")
+    pool.step(Submitted(transaction("ada", 1)), now=NOW)
+    assert pool.due_at == NOW.mono_ms + GATHER_MS
+    pool.step(Received(BOB, transaction("bob", 1)), now=at(40))
+    assert pool.due_at == NOW.mono_ms + 40 + ALONE_MS
+    pool.step(Submitted(FOUNDING.transaction("ada", 2, "sharing", "share", b"")), now=at(41))
+    assert pool.due_at == 0
+
+
+def test_companions_wait_no_longer_than_the_first_of_them_may() -> None:
+    pool, _ = gathering("ada", "bob")
+    pool.step(Submitted(transaction("ada", 1)), now=NOW)
+    pool.step(Submitted(transaction("ada", 2)), now=at(200))
+    assert pool.due_at == NOW.mono_ms + GATHER_MS
+    pool.step(Received(BOB, transaction("bob", 1)), now=at(GATHER_MS - 1))
+    assert pool.due_at == NOW.mono_ms + GATHER_MS
+
+
+def test_who_comes_when_its_companions_are_in_a_block_already_waits_like_a_first_one() -> None:
+    pool, companions = gathering("ada", "bob")
+    pool.step(Submitted(transaction("ada", 1)), now=NOW)
+    pool.step(Received(BOB, transaction("bob", 1)), now=at(10))
+    companions.clear()
+    # The block took one of them and ended what they are about.
+    pool.step(Committed((transaction("ada", 1),), NOW.wall_ms), now=at(20))
+    assert pool.due_at == NOW.mono_ms + GATHER_MS
+    pool.step(Committed((transaction("bob", 1),), NOW.wall_ms), now=at(30))
+    assert pool.due_at is None
+
+
+def test_a_block_may_leave_only_those_that_are_here() -> None:
+    pool, companions = gathering("ada", "bob", "cyd")
+    pool.step(Submitted(transaction("ada", 1)), now=NOW)
+    companions.discard(OrgId("bob"))
+    companions.discard(OrgId("cyd"))
+    pool.step(Committed((), NOW.wall_ms), now=at(20))
+    assert pool.due_at == NOW.mono_ms + 20 + ALONE_MS

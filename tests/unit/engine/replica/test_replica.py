@@ -18,6 +18,7 @@ from node.base.types import (
     Vote,
     VoteKind,
 )
+from node.core.mempool.mempool import GATHER_MS
 from node.engine.replica import (
     Admitted,
     AppendVotes,
@@ -35,6 +36,7 @@ from node.engine.replica import (
     Tick,
 )
 from node.ledger.contracts.sharing import Register
+from node.ledger.contracts.training import Commit
 from node.testing.signing import HeldSigners
 from node.testing.simulation import Disk, Founded, found
 from node.testing.simulation.founding import START_MS
@@ -80,6 +82,29 @@ def test_a_network_of_one_decides_alone():
     replica.step(Committed(Height(1)), now=NOW)
     assert (replica.height, replica.head_digest, replica.pending) == (1, commit.certified.block.digest, 0)
     assert replica.state_root == commit.certified.block.header.state_root
+
+
+def test_a_call_that_waits_for_companions_comes_into_a_block_with_what_is_in_a_hurry_or_after_a_moment():
+    founded = found(1)
+    payload = encode(Commit(Digest(bytes(32)), 1, Digest(bytes(32)), 0, 0))
+    commit = founded.transaction(founded.orgs[0], 5, "training", "commit", payload, START_MS + 10_000_000)
+    blocks = []
+    for hurry in (False, True):
+        replica = make(founded, Disk(founded.genesis))
+        replica.step(Started(), now=NOW)
+        assert replica.step(Submitted((commit,)), now=NOW) == [Admitted(commit.id)]
+        due_at = NOW.mono_ms + GATHER_MS
+        assert replica.wake_at == due_at
+        if hurry:
+            effects = replica.step(Submitted((registration(founded),)), now=NOW)
+        else:
+            early = Instant(due_at - 1, NOW.wall_ms)
+            assert replica.step(Tick(), now=early) == []
+            effects = replica.step(Tick(), now=Instant(due_at, NOW.wall_ms))
+        made = effects[-1]
+        assert isinstance(made, CommitBlock)
+        blocks.append([entry.body.method for entry in made.certified.block.transactions])
+    assert blocks == [["commit"], ["register", "commit"]]
 
 
 def test_height_head_and_state_root_are_of_one_block_while_the_next_is_being_written():

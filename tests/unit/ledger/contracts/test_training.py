@@ -531,3 +531,40 @@ def test_views_list_jobs_in_the_order_in_which_they_started():
     assert job(world.bench.view, digest_of(5)) is None
     assert world.job.phase is Phase.COMMITTING
     assert world.job.active
+
+
+def test_the_companions_of_a_call_are_those_who_still_end_its_phase():
+    world = World(4).approve_all()
+
+    def companions(method, payload):
+        return sorted(TRAINING.methods[method].companions(world.bench.view, payload))
+
+    commit = world.commitment("m0")
+    assert companions("commit", commit) == ["m0", "m1", "m2", "m3"]
+    for org in world.orgs[:3]:
+        world.commit(org)
+    assert companions("commit", commit) == ["m3"]
+    world.commit("m3")
+    assert companions("commit", commit) == []
+    world.call("m2", "prepared", world.prepared())
+    assert companions("prepared", world.prepared()) == ["m0", "m1", "m3"]
+    for org in world.orgs[:2]:
+        world.call(org, "prepared", world.prepared())
+    for org in world.orgs:
+        world.commit(org)
+    world.call(world.round.ranges[0].reducer, "reduced", world.reduced(0))
+    assert companions("reduced", world.reduced(1)) == sorted(range_.reducer for range_ in world.round.ranges[1:])
+    for at, range_ in list(enumerate(world.round.ranges))[1:]:
+        world.call(range_.reducer, "reduced", world.reduced(at))
+    have = world.have()
+    world.call("m1", "have", have)
+    assert companions("have", have) == ["m0", "m2", "m3"]
+    for org in ("m0", "m2"):
+        world.call(org, "have", have)
+    assert companions("have", have) == []
+    assert companions("have", Have(digest_of(77), 1, digest_of(1))) == []
+
+
+def test_what_no_phase_ends_by_waits_for_nobody():
+    waiting = {name for name, method in TRAINING.methods.items() if method.companions is not None}
+    assert waiting == {"commit", "prepared", "reduced", "have"}
