@@ -49,7 +49,7 @@ def gather(
     )
     audit = Audit(subject, from_ms, until_ms, reader.base(), path.steps, blocks, path.target, ())
     keys = list(standing_keys(subject, rows(audit), members[-1][1].orgs))
-    standings = tuple(Standing(key, reader.get(key), prove_key(reader.node, key)) for key in keys[:STANDINGS_MAX])
+    standings = tuple(Standing(key, reader.get(key), prove_key(reader, key)) for key in keys[:STANDINGS_MAX])
     return Audit(subject, from_ms, until_ms, audit.base, path.steps, blocks, path.target, standings)
 
 

@@ -59,7 +59,7 @@ def verify_backup(file: Path, genesis: Genesis, progress: Progress) -> Verified:
         parent, height = certified.block.digest, height + 1
         transactions += len(executed.receipts)
         progress(height)
-    return Verified(Height(height), parent, state_root(state.node), transactions)
+    return Verified(Height(height), parent, state_root(state), transactions)
 
 
 def import_chain(folder: Folder, genesis: Genesis, file: Path, progress: Progress) -> Verified:
@@ -166,7 +166,7 @@ async def _import(draft: Path, genesis: Genesis, file: Path, progress: Progress)
                 transactions += len(executed.receipts)
                 progress(height)
         await store.sync()
-        return Verified(store.chain.height(), parent, state_root(store.state.node), transactions, base)
+        return Verified(store.chain.height(), parent, state_root(store.state), transactions, base)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """What the edge must offer to those who decide. Production and tests implement the same ports; nothing is patched."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,7 +59,56 @@ Verifier = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) -> whether it holds. Ed25519 in production, a keyed hash in most simulations."""
 
 
-class StateReader(Protocol):
+CROWN_LEVELS = 18
+"""At most 17 MB; at a million keys a page below has four."""
+CROWN_SEGMENT = 64
+"""Nodes that are allocated together: a small state needs few of them."""
+_EMPTY_SEGMENT = bytes(32 * CROWN_SEGMENT)
+CrownEntry = tuple[int, int, bytes]
+"""A node of the crown: its index, how many keys stand below it (2: more than one), its digest."""
+
+
+class Crown:
+    """The upper levels of the state's tree. The root has the index 1, a node's halves twice its index and one more."""
+
+    __slots__ = ("counts", "segments")
+
+    def __init__(self) -> None:
+        self.counts = bytearray(2 << CROWN_LEVELS)
+        self.segments: list[bytes | bytearray] = [_EMPTY_SEGMENT] * ((2 << CROWN_LEVELS) // CROWN_SEGMENT)
+        """The digests, 32 bytes for each node, zero where nothing stands below."""
+
+    def digest(self, index: int) -> bytes:
+        """Of the node with this index."""
+        at = 32 * (index % CROWN_SEGMENT)
+        return bytes(self.segments[index // CROWN_SEGMENT][at : at + 32])
+
+    def apply(self, entries: Iterable[CrownEntry]) -> None:
+        """Set nodes."""
+        counts, segments = self.counts, self.segments
+        for index, count, digest in entries:
+            counts[index] = count
+            segment = segments[index // CROWN_SEGMENT]
+            if segment is _EMPTY_SEGMENT:
+                segment = segments[index // CROWN_SEGMENT] = bytearray(segment)
+            at = 32 * (index % CROWN_SEGMENT)
+            segment[at : at + 32] = digest  # type: ignore[index]
+
+
+class TreeReader(Protocol):
+    """The state's tree after the last committed block; read-only."""
+
+    @property
+    def crown(self) -> Crown:
+        """Its upper levels; not to be changed."""
+        ...
+
+    def page(self, number: int) -> bytes | None:
+        """The page of this number, of what is below."""
+        ...
+
+
+class StateReader(TreeReader, Protocol):
     """The state after the last committed block; read-only and synchronous."""
 
     def get(self, key: bytes) -> bytes | None:
@@ -70,17 +119,16 @@ class StateReader(Protocol):
         """Keys with this prefix and their values, ascending by key."""
         ...
 
-    def node(self, path: bytes) -> bytes | None:
-        """The stored form of one node of the state tree."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Writes:
-    """What one block changes; None deletes. Keys ascending, each once."""
+    """What one block changes; None deletes. Keys and pages ascending, each once."""
 
     state: tuple[tuple[bytes, bytes | None], ...]
-    nodes: tuple[tuple[bytes, bytes | None], ...]
+    pages: tuple[tuple[int, bytes | None], ...]
+    """Of the state's tree, by their numbers."""
+    crown: tuple[CrownEntry, ...] = ()
+    """From the lowest level up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Head:
         self._entries = view(state, membership.NAME)
         self._epoch = -1
         self._take_over_members()
-        self.state_root = state_root(state.node)
+        self.state_root = state_root(state)
         if chain.height() > 0:
             last = chain.block(chain.height())
             assert last is not None, "a chain has the block of its own height"

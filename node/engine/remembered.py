@@ -1,6 +1,5 @@
-"""Reads each key of the state once, however many transactions and blocks ask for it, and keeps the upper nodes of the
-state's tree, since every write goes through them, and a bounded number of others: every block writes to some of the
-keys that the one before it wrote to.
+"""Reads each key of the state and each page of its tree once, however many transactions and blocks ask for it, and
+keeps a bounded number of them: every block writes to some of the keys that the one before it wrote to.
 
 Nothing but the blocks of this replica changes the state, so what was read holds until a block writes it.
 """
@@ -8,12 +7,9 @@ Nothing but the blocks of this replica changes the state, so what was read holds
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from node.base.ports import StateReader, Writes
+from node.base.ports import Crown, StateReader, Writes
 
-DEPTH_KEPT_MAX = 12
-"""Nodes above this depth are kept: 4,095 of 65 bytes."""
-UPPER_PATH_BYTES_MAX = DEPTH_KEPT_MAX // 8 + 1
-DEEP_NODES_KEPT_MAX = 2_048
+PAGES_KEPT_MAX = 512
 VALUES_KEPT_MAX = 2_048
 VALUE_BYTES_KEPT_MAX = 4_096
 """A longer value is kept for one step only."""
@@ -29,15 +25,14 @@ class RememberedState:
     """A `StateReader` before another one.
 
     `forget` at the start of every step: blocks are committed only between. `committed` and `replaced` say what became
-    of values and nodes.
+    of values and pages.
     """
 
     def __init__(self, state: StateReader) -> None:
         self._state = state
         self._values: dict[bytes, bytes | None] = {}
         self._long: list[bytes] = []
-        self._nodes: dict[bytes, bytes | None] = {}
-        self._deep: list[bytes] = []
+        self._pages: dict[int, bytes | None] = {}
         self._scans: dict[bytes, tuple[tuple[bytes, bytes], ...]] = {}
 
     def forget(self) -> None:
@@ -47,10 +42,8 @@ class RememberedState:
         self._long.clear()
         if len(self._values) > VALUES_KEPT_MAX:
             self._values.clear()
-        if len(self._deep) > DEEP_NODES_KEPT_MAX:
-            for path in self._deep:
-                del self._nodes[path]
-            self._deep.clear()
+        if len(self._pages) > PAGES_KEPT_MAX:
+            self._pages.clear()
 
     def committed(self, writes: Writes) -> None:
         """A block's writes are in the state now."""
@@ -60,14 +53,13 @@ class RememberedState:
                 self._keep(key, value)
             if self._scans:
                 self._drop_scans(key)
-        self._nodes.update((path, node) for path, node in writes.nodes if path in self._nodes)
+        self._pages.update((number, page) for number, page in writes.pages if number in self._pages)
 
     def replaced(self) -> None:
         """The state is another one."""
         self._values.clear()
         self._long.clear()
-        self._nodes.clear()
-        self._deep.clear()
+        self._pages.clear()
         self._scans.clear()
 
     def get(self, key: bytes) -> bytes | None:
@@ -106,18 +98,15 @@ class RememberedState:
             self._scans.pop(key[: end + 1], None)
             end = key.find(_SEPARATOR, end + 1)
 
-    def node(self, path: bytes) -> bytes | None:
-        """The stored form of one node of the state tree."""
-        if path in self._nodes:
-            return self._nodes[path]
-        node = self._state.node(path)
-        self._nodes[path] = node
-        if len(path) > UPPER_PATH_BYTES_MAX or _depth(path) >= DEPTH_KEPT_MAX:
-            self._deep.append(path)
-        return node
+    @property
+    def crown(self) -> Crown:
+        """The upper levels of the state's tree."""
+        return self._state.crown
 
-
-def _depth(path: bytes) -> int:
-    """A path is its bits, then a 1 and zeros to the byte's end."""
-    last = path[-1]
-    return 8 * len(path) - (last & -last).bit_length()
+    def page(self, number: int) -> bytes | None:
+        """The page of this number, of what is below."""
+        try:
+            return self._pages[number]
+        except KeyError:
+            page = self._pages[number] = self._state.page(number)
+            return page

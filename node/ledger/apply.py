@@ -38,7 +38,7 @@ from node.ledger.errors import InvalidBlock, Unacceptable
 from node.ledger.overlay import Overlay
 from node.ledger.signers import SigningRight, is_other_key, signing_right
 from node.ledger.system import Head, NonceWindow
-from node.ledger.tree import updated_nodes
+from node.ledger.tree import updated
 from node.ledger.turn import begin_block
 
 ACCEPTED = "ok"
@@ -255,7 +255,7 @@ class _Execution:
             overlay.put(system.nonce_key(org), encode(window))
         overlay.put(system.HEAD_KEY, encode(Head(position.height, self._time_ms)))
         changes = overlay.changes()
-        root, nodes = updated_nodes(self._reader.node, changes)
+        tree = updated(self._reader, changes)
         header = Header(
             version=HEADER_VERSION,
             chain=position.chain,
@@ -264,7 +264,7 @@ class _Execution:
             parent=position.parent,
             last_certificate=certificate_digest(last_certificate),
             transactions_root=transactions_root(self._transactions),
-            state_root=root,
+            state_root=tree.root,
             receipts_root=receipts_root(self._receipts),
             members=member_set_digest(position.members),
             next_members=member_set_digest(self._next_members),
@@ -272,7 +272,9 @@ class _Execution:
             author=position.author,
         )
         block = Block(header, tuple(self._transactions), last_certificate)
-        return Executed(block, tuple(self._receipts), Writes(tuple(changes), nodes), self._next_members)
+        return Executed(
+            block, tuple(self._receipts), Writes(tuple(changes), tree.pages, tree.crown), self._next_members
+        )
 
 
 _RESULTS = (

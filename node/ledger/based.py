@@ -33,7 +33,7 @@ from node.ledger.light import build_path, verify_path
 from node.ledger.memory import MemoryState
 from node.ledger.snapshot import check_body
 from node.ledger.stored import StoredChain, Verified, check_counts, check_rows, read_stored, stored_as
-from node.ledger.tree import updated_nodes
+from node.ledger.tree import tree_rows, updated
 
 
 def verify_based(
@@ -49,7 +49,7 @@ def verify_based(
         raise ChainBroken(0, "the database holds the chain of another genesis file")
     if not 1 <= base <= height:
         raise ChainBroken(height, f"the lowest whole block is said to be {base}, the highest {height}")
-    state, root, nodes = _state(height, stored)
+    state, root = _state(height, stored)
     kept = _Kept(chain, stored, list(_sets(height, state)), verify)
     try:
         path = build_path(kept.sets, kept.certified_header, Height(height))
@@ -58,20 +58,20 @@ def verify_based(
         raise ChainBroken(height, f"the head does not follow from the genesis: {error}") from error
     if trusted.header.state_root != root:
         raise ChainBroken(height, "the state is not the one that the head's header covers")
-    check_rows(height, "state tree", stored.stored_nodes, nodes)
+    check_rows(height, "state tree", stored.stored_tree, tree_rows(sorted(state.pages.items()), state.crown))
     transactions = kept.check_from(base, height, header_digest(trusted.header), progress)
     kept.check_headers_below(base)
     check_counts(height, read_stored(height, stored.stored_counts), height - base + 1, transactions)
     return Verified(Height(height), header_digest(trusted.header), root, transactions, Height(base))
 
 
-def _state(height: int, stored: StoredChain) -> tuple[MemoryState, Digest, list[tuple[bytes, bytes]]]:
+def _state(height: int, stored: StoredChain) -> tuple[MemoryState, Digest]:
     """The stored state with its own root and tree."""
     changes = tuple(read_stored(height, lambda: list(stored.stored_state())))
-    root, nodes = updated_nodes(lambda path: None, changes)
     state = MemoryState()
-    state.apply(Writes(changes, nodes))
-    return state, root, sorted(state.nodes.items())
+    tree = updated(state, changes)
+    state.apply(Writes(changes, tree.pages, tree.crown))
+    return state, tree.root
 
 
 def _sets(height: int, state: MemoryState) -> list[tuple[Height, MemberSet]]:

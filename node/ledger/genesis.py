@@ -28,7 +28,7 @@ from node.ledger.system import (
     Quorums,
     set_key,
 )
-from node.ledger.tree import updated_nodes
+from node.ledger.tree import updated
 
 NAME_CHARACTERS_MAX = 128
 BLOCK_BYTES_LIMIT = 64 << 20
@@ -82,8 +82,8 @@ def genesis_writes(genesis: Genesis) -> Writes:
     for card in genesis.body.cards:
         membership.found_member(WritableView(overlay, membership.NAME), card)
     changes = overlay.changes()
-    _, nodes = updated_nodes(lambda path: None, changes)
-    return Writes(tuple(changes), nodes)
+    tree = updated(MemoryState(), changes)
+    return Writes(tuple(changes), tree.pages, tree.crown)
 
 
 def _check_parameters(parameters: Parameters) -> None:

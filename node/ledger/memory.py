@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from node.base.ports import Writes
+from node.base.ports import Crown, Writes
 
 
 class MemoryState:
@@ -11,7 +11,8 @@ class MemoryState:
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
-        self.nodes: dict[bytes, bytes] = {}
+        self.pages: dict[int, bytes] = {}
+        self.crown = Crown()
         self._order: list[bytes] = []
 
     def get(self, key: bytes) -> bytes | None:
@@ -25,9 +26,9 @@ class MemoryState:
             stop += 1
         return iter([(key, self.values[key]) for key in self._order[start:stop]])
 
-    def node(self, path: bytes) -> bytes | None:
-        """The stored form of one node of the state tree."""
-        return self.nodes.get(path)
+    def page(self, number: int) -> bytes | None:
+        """One page of the state's tree."""
+        return self.pages.get(number)
 
     def apply(self, writes: Writes) -> None:
         """Make one block's writes."""
@@ -39,8 +40,9 @@ class MemoryState:
                 if key not in self.values:
                     insort(self._order, key)
                 self.values[key] = value
-        for path, node in writes.nodes:
-            if node is None:
-                self.nodes.pop(path, None)
+        for number, page in writes.pages:
+            if page is None:
+                self.pages.pop(number, None)
             else:
-                self.nodes[path] = node
+                self.pages[number] = page
+        self.crown.apply(writes.crown)

@@ -91,7 +91,7 @@ def prove_state(state: StateReader, chain: ChainReader, key: bytes) -> StateKeyP
     if height == 0:
         raise Unprovable("there is no block yet, so nobody has signed a state")
     path = build_path(system.set_history(state), chain.certified_header, Height(height))
-    return StateKeyProof(path, key, state.get(key), prove_key(state.node, key))
+    return StateKeyProof(path, key, state.get(key), prove_key(state, key))
 
 
 def verify_proof(genesis: Genesis, proof: Proof, verify: Verifier = crypto.verify) -> Trusted:

@@ -18,7 +18,7 @@ from node.ledger.following import follow
 from node.ledger.genesis import genesis_writes, verify_genesis
 from node.ledger.memory import MemoryState
 from node.ledger.stored import StoredBlock, StoredChain, Verified, check_counts, check_rows, read_stored, stored_as
-from node.ledger.tree import state_root
+from node.ledger.tree import state_root, tree_rows
 
 T = TypeVar("T")
 
@@ -57,8 +57,10 @@ def verify_chain(
         progress(at)
     check_counts(height, read_stored(height, stored.stored_counts), height, replay.transactions)
     check_rows(height, "state", stored.stored_state, sorted(replay.state.values.items()))
-    check_rows(height, "state tree", stored.stored_nodes, sorted(replay.state.nodes.items()))
-    return Verified(Height(height), replay.parent, state_root(replay.state.node), replay.transactions)
+    check_rows(
+        height, "state tree", stored.stored_tree, tree_rows(sorted(replay.state.pages.items()), replay.state.crown)
+    )
+    return Verified(Height(height), replay.parent, state_root(replay.state), replay.transactions)
 
 
 class _Replay:

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from node.base import crypto
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import Verifier, Writes
+from node.base.ports import CrownEntry, Verifier, Writes
 from node.base.types import (
     CertifiedBlock,
     Digest,
@@ -107,10 +107,10 @@ class Sizes:
         return found
 
 
-def upper_nodes(parts: Sequence[Part]) -> tuple[Digest, list[tuple[bytes, bytes]]]:
+def upper_nodes(parts: Sequence[Part]) -> tuple[Digest, list[CrownEntry]]:
     """The root over the parts, and the tree's nodes above them. Raises `Untrusted` unless they cover it exactly."""
     rest = iter(parts)
-    nodes: list[tuple[bytes, bytes]] = []
+    nodes: list[CrownEntry] = []
     waiting = next(rest, None)
 
     def walk(prefix: int, depth: int) -> Digest:
@@ -121,9 +121,8 @@ def upper_nodes(parts: Sequence[Part]) -> tuple[Digest, list[tuple[bytes, bytes]
             digest, waiting = waiting.digest, next(rest, None)
             return digest
         left, right = walk(prefix << 1, depth + 1), walk(prefix << 1 | 1, depth + 1)
-        digest, node = branch(prefix, depth, left, right)
-        nodes.append(node)
-        return digest
+        nodes.append(branch(prefix, depth, left, right))
+        return Digest(nodes[-1][2])
 
     root = walk(0, 0)
     if waiting is not None:
@@ -185,12 +184,12 @@ def chunk_writes(part: Part, data: bytes) -> Writes:
     """What the chunk adds to the state and to its tree. Raises `Untrusted` unless it is the part's."""
     try:
         entries = [(entry.key, entry.value) for entry in decode(Chunk, data).entries]
-        digest, nodes = subtree(part.prefix, part.depth, entries)
+        tree = subtree(part.prefix, part.depth, entries)
     except ValueError as error:  # DecodeError is one
         raise Untrusted(f"a chunk is damaged: {error}") from error
-    if digest != part.digest:
+    if tree.root != part.digest:
         raise Untrusted("a chunk is not the one that the snapshot's head names")
-    return Writes(tuple(sorted(entries)), nodes)
+    return Writes(tuple(sorted(entries)), tree.pages, tree.crown)
 
 
 def all_writes(parts: Sequence[Part], chunks: Iterator[bytes]) -> Iterator[Writes]:
@@ -205,4 +204,4 @@ def all_writes(parts: Sequence[Part], chunks: Iterator[bytes]) -> Iterator[Write
         yield chunk_writes(part, data)
     if next(chunks, None) is not None:
         raise Untrusted("the snapshot has more chunks than parts")
-    yield Writes((), tuple(upper_nodes(parts)[1]))
+    yield Writes((), (), tuple(upper_nodes(parts)[1]))

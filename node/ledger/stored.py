@@ -1,6 +1,6 @@
 """What verifying reads of a ledger on disk, as bytes, and the checks of single pieces that every way of it shares."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Protocol, TypeVar
@@ -62,8 +62,8 @@ class StoredChain(Protocol):
         """All keys and values, ascending."""
         ...
 
-    def stored_nodes(self) -> Iterator[tuple[bytes, bytes]]:
-        """All paths and nodes of the state tree, ascending."""
+    def stored_tree(self) -> Iterator[tuple[bytes, bytes]]:
+        """The state's tree as `tree_rows` gives it."""
         ...
 
 
@@ -89,7 +89,10 @@ def check_counts(height: int, counts: tuple[int, int, int], blocks: int, transac
 
 
 def check_rows(
-    height: int, words: str, stored: Callable[[], Iterator[tuple[bytes, bytes]]], expected: list[tuple[bytes, bytes]]
+    height: int,
+    words: str,
+    stored: Callable[[], Iterator[tuple[bytes, bytes]]],
+    expected: Iterable[tuple[bytes, bytes]],
 ) -> None:
     """Raises `ChainBroken`, with the first key, unless exactly these rows are stored."""
     try:

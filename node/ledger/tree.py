@@ -2,190 +2,315 @@
 
 A sparse binary tree over the hashes of the keys, compact: an empty subtree has the zero digest, a subtree with one
 key is that key's leaf, any other is a branch. So the shape follows from the keys alone, and the root does not depend
-on the order of writes.
+on the order of writes. A leaf is 00, key hash, value hash; a branch is 01, left digest, right digest; a node's digest
+is the hash of that.
 
-Nodes are stored at their path. A path is its bits, most significant first, then a 1 and zeros to the byte's end:
-the root is 80. A stored leaf is 00, key hash, value hash; a stored branch is 01, left digest, right digest. A node's
-digest is the hash of its stored form.
+The upper levels are the crown: it is held in memory, by digests. Below it the tree is cut into pages. A page of up to
+`LEAVES_MAX` keys is 00 and for each key, ascending, key hash, value hash and the leaf's digest: the branches over them
+are computed when they are needed. One of more keys is a fork, 01 and for each of the 16 parts four levels below how
+many keys it has, in four bytes, and its digest; each part that is not empty is a page of its own. A page without keys
+is not stored.
+
+A page has a number: the bits that its keys begin with, then a 1 and zeros, 63 bits in all, so that a fork lies between
+its parts.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
+from node.base.ports import CROWN_LEVELS, CROWN_SEGMENT, Crown, CrownEntry, TreeReader
 from node.base.types import ZERO_DIGEST, Digest
 
-NodeReader = Callable[[bytes], bytes | None]
-"""The stored form of the node at a path, None where there is none."""
+LEAVES_MAX = 32
+_FORK_LEVELS = 4
+_FORK_PARTS = 1 << _FORK_LEVELS
+_NUMBER_BITS = 63
+_FORK_DEPTH_MAX = _NUMBER_BITS - 1 - _FORK_LEVELS
+"""Below it a page is no fork, however many keys agree in so many bits."""
+_LEAF_BYTES, _PART_BYTES = 96, 36
+_LEAF = struct.Struct("32s32x32s")
+"""Key hash and digest of a leaf in a page."""
+_BITS = 256
 
 _sha256 = hashlib.sha256
 _KEY = b"lepton/state-key\x00"
 _VALUE = b"lepton/state-value\x00"
 _NODE = b"lepton/state-node\x00"
-_LEAF, _BRANCH = 0, 1
-_BRANCH_TAG = bytes((_BRANCH,))
-_BITS = 256
+_LEAF_TAG, _BRANCH_TAG = b"\x00", b"\x01"
+_LEAF_NODE, _BRANCH_NODE = _NODE + _LEAF_TAG, _NODE + _BRANCH_TAG
+_LEAVES, _FORK = b"\x00", b"\x01"
+_NO_PART = bytes(_PART_BYTES)
 
+_PageReader = Callable[[int], bytes | None]
+_Pages = dict[int, bytes | None]
 _Change = tuple[bytes, bytes | None]
-"""Key hash and the stored form of its leaf, None to delete."""
+"""Key hash and value hash, None to delete."""
+_Summary = tuple[int, bytes]
+"""How many keys a part of the tree has, and its digest."""
 
 
-def state_root(node: NodeReader) -> Digest:
+@dataclass(frozen=True, slots=True)
+class TreeWrites:
+    """What becomes of the tree."""
+
+    root: Digest
+    pages: tuple[tuple[int, bytes | None], ...]
+    """Ascending; None deletes."""
+    crown: tuple[CrownEntry, ...]
+
+
+def state_root(tree: TreeReader) -> Digest:
     """The root over everything stored; zero for the empty state."""
-    return _digest(node(_path(0, 0)))
+    return Digest(tree.crown.digest(1))
 
 
-def updated_nodes(
-    node: NodeReader, changes: Sequence[tuple[bytes, bytes | None]]
-) -> tuple[Digest, tuple[tuple[bytes, bytes | None], ...]]:
-    """The root after `changes` (key, value or None to delete; each key once), and the nodes that change by it.
+def updated(tree: TreeReader, changes: Iterable[tuple[bytes, bytes | None]]) -> TreeWrites:
+    """What becomes of the tree by `changes` (key, value or None to delete; each key once).
 
-    Reads and writes a number of nodes that grows with the changes and the logarithm of the state.
+    Reads and writes a number of pages that grows with the changes and the logarithm of the state.
     """
-    update = _Update(node)
-    leaves = sorted((key_hash(key), None if value is None else _leaf(key, value)) for key, value in changes)
-    root_path = _path(0, 0)
-    before = node(root_path)
-    after = update.subtree(0, before, leaves) if leaves else before
-    update.note(root_path, before, after)
-    return _digest(after), tuple(sorted(update.writes.items()))
+    hashed = sorted((key_hash(key), None if value is None else _value_hash(value)) for key, value in changes)
+    pages, entries = _below_crown(tree.page, hashed)
+    found = _raised(tree.crown, entries, CROWN_LEVELS)
+    root = found[-1][2] if found else tree.crown.digest(1)
+    return TreeWrites(Digest(root), tuple(sorted(pages.items())), tuple(found))
 
 
-def subtree(
-    prefix: int, depth: int, entries: Sequence[tuple[bytes, bytes]]
-) -> tuple[Digest, tuple[tuple[bytes, bytes | None], ...]]:
-    """Digest and nodes of the part of a tree whose key hashes begin with the `depth` bits of `prefix`.
+def subtree(prefix: int, depth: int, entries: Sequence[tuple[bytes, bytes]]) -> TreeWrites:
+    """Digest, pages and crown of the part of a tree whose key hashes begin with the `depth` bits of `prefix`.
 
-    `entries` are its keys and values, strictly ascending by `key_hash`. Raises `ValueError` for others.
+    `depth` is within the crown. `entries` are its keys and values, strictly ascending by `key_hash`. Raises
+    `ValueError` for others.
     """
-    leaves = [(key_hash(key), _leaf(key, value)) for key, value in entries]
-    if any(first[0] >= second[0] for first, second in pairwise(leaves)):
+    hashed = [(key_hash(key), _value_hash(value)) for key, value in entries]
+    if any(first[0] >= second[0] for first, second in pairwise(hashed)):
         raise ValueError("the keys do not ascend by their hashes")
-    if any(int.from_bytes(found, "big") >> _BITS - depth != prefix for found, _ in leaves):
+    if any(int.from_bytes(found, "big") >> _BITS - depth != prefix for found, _ in hashed):
         raise ValueError("a key does not belong to this part of the tree")
-    update = _Update(lambda path: None)
-    top = update.subtree(depth, None, list(leaves)) if leaves else None
-    update.note(_path(prefix, depth), None, top)
-    return _digest(top), tuple(sorted(update.writes.items()))
+    pages, below = _below_crown(lambda number: None, hashed)
+    found = _raised(Crown(), below, CROWN_LEVELS - depth)
+    return TreeWrites(Digest(found[-1][2]) if found else ZERO_DIGEST, tuple(sorted(pages.items())), tuple(found))
 
 
-def branch(prefix: int, depth: int, left: Digest, right: Digest) -> tuple[Digest, tuple[bytes, bytes]]:
-    """The branch at this position over its two halves: its digest, and its path with its stored form."""
-    stored = _BRANCH_TAG + left + right
-    return _digest(stored), (_path(prefix, depth), stored)
+def branch(prefix: int, depth: int, left: Digest, right: Digest) -> CrownEntry:
+    """The branch at this position of the crown over its two halves."""
+    return 1 << depth | prefix, 2, _sha256(_BRANCH_NODE + left + right).digest()
 
 
-class _Update:
-    """One batch of changes on its way down and up the tree; collects what the nodes become.
+def page_number(prefix: int, depth: int) -> int:
+    """The number of the page of the keys that begin with these bits."""
+    return (prefix << 1 | 1) << _NUMBER_BITS - 1 - depth
 
-    Every change below a node begins with that node's bits, so any of their keys says where it stands.
-    """
 
-    def __init__(self, node: NodeReader) -> None:
-        self._node = node
-        self.writes: dict[bytes, bytes | None] = {}
+def is_page(page: bytes) -> bool:
+    """Whether it is of the form of one."""
+    if page[:1] == _FORK:
+        return len(page) == 1 + _FORK_PARTS * _PART_BYTES
+    return page[:1] == _LEAVES and len(page) > 1 and len(page) % _LEAF_BYTES == 1
 
-    def note(self, path: bytes, before: bytes | None, after: bytes | None) -> None:
-        if before != after:
-            self.writes[path] = after
 
-    def subtree(self, depth: int, before: bytes | None, changes: list[_Change]) -> bytes | None:
-        """The node at this depth after `changes`, at least one and all of them below it. The caller notes it."""
-        if len(changes) == 1:
-            return self._single(depth, before, *changes[0])
-        if before is None or before[0] == _LEAF:
-            leaves = dict(changes)
-            if before is not None:
-                leaves.setdefault(before[1:33], before)
-            return self._built(depth, sorted((key, leaf) for key, leaf in leaves.items() if leaf is not None))
-        cut = _split(changes, depth)
-        sides = [
-            self._side(depth + 1, before[1 + 32 * bit : 33 + 32 * bit], part)
-            for bit, part in enumerate((changes[:cut], changes[cut:]))
-        ]
-        return self._joined(changes[0][0], depth, sides)
+def bottom_entry(tree: _PageReader, prefix: int) -> CrownEntry:
+    """What the crown has of the page below it that begins with `prefix`."""
+    count, digest = _summary(tree(page_number(prefix, CROWN_LEVELS)), CROWN_LEVELS)
+    return 1 << CROWN_LEVELS | prefix, min(count, 2), digest
 
-    def _side(self, depth: int, digest: bytes, changes: list[_Change]) -> "_Side":
-        if not changes:
-            return _Side(digest, None, None, known=False)
-        before = self._node(_path_to(changes[0][0], depth)) if digest != ZERO_DIGEST else None
-        after = self.subtree(depth, before, changes)
-        return _Side(_digest(after), before, after, known=True)
 
-    def _single(self, depth: int, before: bytes | None, key: bytes, leaf: bytes | None) -> bytes | None:
-        """As `subtree`, of one change: below the top levels a block's changes are far apart."""
-        above: list[tuple[bytes, int, bytes]] = []
-        while before is not None and before[0] == _BRANCH:
-            bit = key[depth >> 3] >> 7 - (depth & 7) & 1
-            depth += 1
-            path = _path_to(key, depth)
-            above.append((before, bit, path))
-            digest = before[33:] if bit else before[1:33]
-            before = self._node(path) if digest != ZERO_DIGEST else None
-        after = leaf
-        if before is not None and before[1:33] != key:
-            after = before if leaf is None else self._built(depth, sorted(((key, leaf), (before[1:33], before))))
-        while above:
-            branch, bit, path = above.pop()
-            other = branch[1:33] if bit else branch[33:]
-            if after is None or (after[0] == _LEAF and other == ZERO_DIGEST):
-                sides = [_Side(_digest(after), before, after, known=True), _Side(other, None, None, known=False)]
-                depth -= 1
-                before, after = branch, self._joined(key, depth, sides[::-1] if bit else sides)
-                continue
-            if before != after:
-                self.writes[path] = after
-            digest = _sha256(_NODE + after).digest()
-            depth -= 1
-            before, after = branch, _BRANCH_TAG + (other + digest if bit else digest + other)
-        return after
+def fill(crown: Crown, bottom: Iterable[CrownEntry]) -> None:
+    """Make of an empty crown the one over these entries of its lowest level."""
+    crown.apply(bottom)
+    half = CROWN_SEGMENT // 2
+    for first in range(len(crown.counts) - CROWN_SEGMENT, -1, -CROWN_SEGMENT):
+        if any(crown.counts[first : first + CROWN_SEGMENT]):
+            for index in range(first // 2 + half - 1, max(first // 2, 1) - 1, -1):
+                if crown.counts[2 * index] or crown.counts[2 * index + 1]:
+                    crown.apply([_between(crown, index)])
 
-    def _joined(self, key: bytes, depth: int, sides: list["_Side"]) -> bytes | None:
-        """The branch over two sides, or what remains where one of them is empty and the other at most a leaf.
 
-        `key` is any below it.
-        """
-        prefix = int.from_bytes(key, "big") >> _BITS - depth
-        for bit in (0, 1):
-            if sides[bit].digest == ZERO_DIGEST:
-                other = sides[1 - bit]
-                if other.digest != ZERO_DIGEST and not other.known:
-                    # The side that nothing changed in may be a single leaf, which then stands here.
-                    stored = self._node(_path(prefix << 1 | 1 - bit, depth + 1))
-                    other = sides[1 - bit] = _Side(other.digest, stored, stored, known=True)
-                if other.after is None or other.after[0] == _LEAF:
-                    for at, side in enumerate(sides):
-                        self.note(_path(prefix << 1 | at, depth + 1), side.before, None)
-                    return other.after
-        for at, side in enumerate(sides):
-            self.note(_path(prefix << 1 | at, depth + 1), side.before, side.after)
-        return _BRANCH_TAG + sides[0].digest + sides[1].digest
+def _between(crown: Crown, index: int) -> CrownEntry:
+    """What a node is by its halves."""
+    left, right = ((crown.counts[half], crown.digest(half)) for half in (2 * index, 2 * index + 1))
+    count, digest = _joined(left, right)
+    return index, min(count, 2), digest
 
-    def _built(self, depth: int, leaves: list[tuple[bytes, bytes]]) -> bytes | None:
-        """The node over `leaves` where nothing but them stands below; nodes further down are noted."""
-        if len(leaves) < 2:
-            return leaves[0][1] if leaves else None
-        cut = _split(leaves, depth)
-        digests = _BRANCH_TAG
-        for part in (leaves[:cut], leaves[cut:]):
-            after = self._built(depth + 1, part)
-            if after is None:
-                digests += ZERO_DIGEST
+
+def tree_rows(pages: Iterable[tuple[int, bytes]], crown: Crown) -> Iterator[tuple[bytes, bytes]]:
+    """A whole tree as rows to compare: its pages, ascending, then the crown."""
+    for number, page in pages:
+        yield number.to_bytes(8, "big"), page
+    for index in range(1, 2 << CROWN_LEVELS):
+        if crown.counts[index]:
+            yield b"\xff" + index.to_bytes(4, "big"), bytes((crown.counts[index],)) + crown.digest(index)
+
+
+def _below_crown(read: _PageReader, changes: Sequence[_Change]) -> tuple[_Pages, list[CrownEntry]]:
+    """The pages that changes, ascending, make, and the crown's lowest entries over them."""
+    pages: _Pages = {}
+    entries: list[CrownEntry] = []
+    for prefix, part in groupby(changes, lambda change: int.from_bytes(change[0][:4], "big") >> 32 - CROWN_LEVELS):
+        count, digest = _changed(read, pages, prefix, CROWN_LEVELS, list(part))
+        entries.append((1 << CROWN_LEVELS | prefix, min(count, 2), digest))
+    return pages, entries
+
+
+def _raised(crown: Crown, entries: list[CrownEntry], levels: int) -> list[CrownEntry]:
+    """Entries of one level, ascending, and what so many levels above becomes by them, the uppermost last."""
+    segments, counts = crown.segments, crown.counts
+    beside: bytes | bytearray
+    found = list(entries)
+    for _ in range(levels):
+        above: list[CrownEntry] = []
+        at, end = 0, len(entries)
+        while at < end:
+            index, count, digest = entries[at]
+            at += 1
+            if index & 1 == 0 and at < end and entries[at][0] == index + 1:
+                _, other, beside = entries[at]
+                at += 1
             else:
-                self.writes[_path_to(part[0][0], depth + 1)] = after
-                digests += _sha256(_NODE + after).digest()
-        return digests
+                place = 32 * ((index ^ 1) % CROWN_SEGMENT)
+                other, beside = counts[index ^ 1], segments[index // CROWN_SEGMENT][place : place + 32]
+            if count + other > 1:
+                pair = beside + digest if index & 1 else digest + beside
+                above.append((index >> 1, 2, _sha256(_BRANCH_NODE + pair).digest()))
+            else:
+                above.append((index >> 1, count + other, bytes(beside) if other else digest))
+        found += above
+        entries = above
+    return found
 
 
-@dataclass(slots=True)
-class _Side:
-    """One half below a branch: its digest, and where it was read (`known`) its stored form before and after."""
+def _changed(read: _PageReader, pages: _Pages, prefix: int, depth: int, changes: list[_Change]) -> _Summary:
+    """Put into `pages` what the page of these keys, and those below it, become by changes; ascending, at least one."""
+    number = page_number(prefix, depth)
+    page = read(number)
+    if page is None or page[:1] == _LEAVES:
+        leaves = _with_changes(b"" if page is None else page[1:], changes)
+        return _put(pages, prefix, depth, leaves, page)
+    parts = _parts(page)
+    for part, some in groupby(changes, lambda change: _bits(change[0], depth, _FORK_LEVELS)):
+        parts[part] = _changed(read, pages, prefix << _FORK_LEVELS | part, depth + _FORK_LEVELS, list(some))
+    if sum(count for count, _ in parts) > LEAVES_MAX:
+        return _put_fork(pages, number, parts, depth)
+    leaves = b""
+    for part, (count, _) in enumerate(parts):
+        below = page_number(prefix << _FORK_LEVELS | part, depth + _FORK_LEVELS)
+        stored = read(below)
+        found = pages.pop(below, stored)
+        if count:
+            assert found is not None, "a part with keys has a page"
+            leaves += found[1:]
+        if stored is not None:
+            pages[below] = None
+    return _put(pages, prefix, depth, leaves, page)
 
-    digest: bytes
-    before: bytes | None
-    after: bytes | None
-    known: bool
+
+def _put(pages: _Pages, prefix: int, depth: int, leaves: bytes, before: bytes | None) -> _Summary:
+    """Put the page of these leaves, and those below it, into `pages`, which nothing stands below yet."""
+    number = page_number(prefix, depth)
+    if len(leaves) <= LEAVES_MAX * _LEAF_BYTES or depth > _FORK_DEPTH_MAX:
+        page = _LEAVES + leaves if leaves else None
+        if page != before:
+            pages[number] = page
+        return len(leaves) // _LEAF_BYTES, _folded(leaves, depth)
+    parts: list[_Summary] = [(0, ZERO_DIGEST)] * _FORK_PARTS
+    whole = [leaves[at : at + _LEAF_BYTES] for at in range(0, len(leaves), _LEAF_BYTES)]
+    for part, some in groupby(whole, lambda leaf: _bits(leaf, depth, _FORK_LEVELS)):
+        parts[part] = _put(pages, prefix << _FORK_LEVELS | part, depth + _FORK_LEVELS, b"".join(some), None)
+    return _put_fork(pages, number, parts, depth)
+
+
+def _put_fork(pages: _Pages, number: int, parts: list[_Summary], depth: int) -> _Summary:
+    page = _FORK + b"".join(count.to_bytes(4, "big") + digest for count, digest in parts)
+    pages[number] = page
+    return _summary(page, depth)
+
+
+def _is_fork(page: bytes | None) -> bool:
+    return page is not None and page[:1] == _FORK
+
+
+def _parts(fork: bytes) -> list[_Summary]:
+    return [
+        (int.from_bytes(fork[at : at + 4], "big"), fork[at + 4 : at + _PART_BYTES])
+        for at in range(1, len(fork), _PART_BYTES)
+    ]
+
+
+def _summary(page: bytes | None, depth: int) -> _Summary:
+    if page is None:
+        return 0, ZERO_DIGEST
+    if page[:1] == _LEAVES:
+        return len(page) // _LEAF_BYTES, _folded(page[1:], depth)
+    return _over(_parts(page))
+
+
+def _over(parts: list[_Summary]) -> _Summary:
+    """Of the node over neighbouring parts."""
+    while len(parts) > 1:
+        parts = [_joined(left, right) for left, right in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def _joined(left: _Summary, right: _Summary) -> _Summary:
+    count = left[0] + right[0]
+    if count > 1:
+        return count, _sha256(_BRANCH_NODE + left[1] + right[1]).digest()
+    return right if right[0] else left
+
+
+def _with_changes(leaves: bytes, changes: Iterable[_Change]) -> bytes:
+    for key, value in changes:
+        low, high = 0, len(leaves) // _LEAF_BYTES
+        while low < high:
+            middle = (low + high) // 2
+            if leaves[_LEAF_BYTES * middle : _LEAF_BYTES * middle + 32] < key:
+                low = middle + 1
+            else:
+                high = middle
+        at = _LEAF_BYTES * low
+        after = at + _LEAF_BYTES if leaves[at : at + 32] == key else at
+        leaf = b"" if value is None else key + value + _sha256(_LEAF_NODE + key + value).digest()
+        leaves = leaves[:at] + leaf + leaves[after:]
+    return leaves
+
+
+def _folded(leaves: bytes, depth: int) -> bytes:
+    """The digest at this depth of the tree over leaves, ascending and alike in so many bits."""
+    if len(leaves) <= _LEAF_BYTES:
+        return leaves[64:] or ZERO_DIGEST
+    # What stands left of the way to the leaf at hand, from the top down: the depth of the branch, and its left side.
+    lefts: list[tuple[int, bytes]] = []
+    each = _LEAF.iter_unpack(leaves)
+    hashed, digest = next(each)
+    key, top = int.from_bytes(hashed, "big"), _BITS
+    for hashed, following in each:
+        key, before = int.from_bytes(hashed, "big"), key
+        parted = _BITS - (before ^ key).bit_length()
+        while lefts and lefts[-1][0] > parted:
+            above, left = lefts.pop()
+            if top - above > 1 and top < _BITS:
+                digest = _lifted(before, top, digest, above + 1)
+            top, digest = above, _sha256(_BRANCH_NODE + left + digest).digest()
+        if top - parted > 1 and top < _BITS:
+            digest = _lifted(before, top, digest, parted + 1)
+        lefts.append((parted, digest))
+        top, digest = _BITS, following
+    for above, left in reversed(lefts):
+        if top - above > 1 and top < _BITS:
+            digest = _lifted(key, top, digest, above + 1)
+        top, digest = above, _sha256(_BRANCH_NODE + left + digest).digest()
+    return _lifted(key, top, digest, depth)
+
+
+def _lifted(key: int, top: int, digest: bytes, depth: int) -> bytes:
+    """The digest at `depth` where below it only the branch at `top` stands, on the way to the key."""
+    for at in range(top - 1, depth - 1, -1):
+        pair = ZERO_DIGEST + digest if key >> _BITS - 1 - at & 1 else digest + ZERO_DIGEST
+        digest = _sha256(_BRANCH_NODE + pair).digest()
+    return digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,17 +323,56 @@ class StateProof:
     """The stored leaf where the way ends: the key's own, another key's, or empty for an empty subtree."""
 
 
-def prove_key(node: NodeReader, key: bytes) -> StateProof:
+def prove_key(tree: TreeReader, key: bytes) -> StateProof:
     """The proof for `key`, there or not."""
     bits = int.from_bytes(key_hash(key), "big")
     siblings: list[Digest] = []
     for depth in range(_BITS):
-        stored = node(_path(bits >> _BITS - depth, depth))
-        if stored is None or stored[0] == _LEAF:
-            return StateProof(tuple(siblings), stored or b"")
-        side = bits >> _BITS - depth - 1 & 1
-        siblings.append(Digest(stored[33:65] if side == 0 else stored[1:33]))
+        prefix = bits >> _BITS - depth
+        count, _ = _node(tree, prefix, depth)
+        if count < 2:
+            return StateProof(tuple(siblings), _LEAF_TAG + _only_leaf(tree, prefix, depth)[:64] if count else b"")
+        sibling = bits >> _BITS - depth - 1 ^ 1
+        siblings.append(Digest(_node(tree, sibling, depth + 1)[1]))
     raise AssertionError("a branch stands at the depth of single keys")
+
+
+def _node(tree: TreeReader, prefix: int, depth: int) -> _Summary:
+    """Of any node."""
+    if depth <= CROWN_LEVELS:
+        index = 1 << depth | prefix
+        return tree.crown.counts[index], tree.crown.digest(index)
+    page, top = _page_above(tree, prefix, depth)
+    if page is None or page[:1] == _LEAVES:
+        leaves = _leaves_below(page, prefix, depth)
+        return len(leaves) // _LEAF_BYTES, _folded(leaves, depth)
+    size = 1 << top + _FORK_LEVELS - depth
+    first = (prefix * size) % _FORK_PARTS
+    return _over(_parts(page)[first : first + size])
+
+
+def _only_leaf(tree: TreeReader, prefix: int, depth: int) -> bytes:
+    """The leaf of the only key below this node."""
+    while depth < CROWN_LEVELS or _is_fork(_page_above(tree, prefix, depth)[0]):
+        depth += 1
+        prefix = prefix << 1 | _node(tree, prefix << 1 | 1, depth)[0]
+    return _leaves_below(_page_above(tree, prefix, depth)[0], prefix, depth)
+
+
+def _page_above(tree: TreeReader, prefix: int, depth: int) -> tuple[bytes | None, int]:
+    """The lowest page on the way to a node in or below it, and its depth."""
+    top = CROWN_LEVELS
+    while True:
+        page = tree.page(page_number(prefix >> depth - top, top))
+        if not _is_fork(page) or top + _FORK_LEVELS > depth:
+            return page, top
+        top += _FORK_LEVELS
+
+
+def _leaves_below(page: bytes | None, prefix: int, depth: int) -> bytes:
+    found = b"" if page is None else page
+    leaves = (found[at : at + _LEAF_BYTES] for at in range(1, len(found), _LEAF_BYTES))
+    return b"".join(leaf for leaf in leaves if _bits(leaf, 0, depth) == prefix)
 
 
 def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof) -> bool:
@@ -219,46 +383,23 @@ def verify_key(root: Digest, key: bytes, value: bytes | None, proof: StateProof)
     if depth > _BITS:
         return False
     if value is not None:
-        end_holds = proof.leaf == _leaf(key, value)
+        end_holds = proof.leaf == _LEAF_TAG + hashed + _value_hash(value)
     elif not proof.leaf:
         end_holds = True
     else:
         # Another key's leaf shows absence; the hashes below put it on this key's way.
-        end_holds = len(proof.leaf) == 65 and proof.leaf[0] == _LEAF and proof.leaf[1:33] != hashed
-    digest = _digest(proof.leaf or None)
+        end_holds = len(proof.leaf) == 65 and proof.leaf[:1] == _LEAF_TAG and proof.leaf[1:33] != hashed
+    digest = Digest(_sha256(_NODE + proof.leaf).digest()) if proof.leaf else ZERO_DIGEST
     for at in range(depth - 1, -1, -1):
         sibling = proof.siblings[at]
         pair = digest + sibling if bits >> _BITS - at - 1 & 1 == 0 else sibling + digest
-        digest = _digest(_BRANCH_TAG + pair)
+        digest = Digest(_sha256(_BRANCH_NODE + pair).digest())
     return end_holds and digest == root
 
 
-def _split(items: Sequence[tuple[bytes, object]], depth: int) -> int:
-    """Where in `items`, ascending and alike in the first `depth` bits, the next bit turns from 0 to 1."""
-    byte, mask = depth >> 3, 0x80 >> (depth & 7)
-    low, high = 0, len(items)
-    while low < high:
-        middle = (low + high) // 2
-        if items[middle][0][byte] & mask:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-_ENDS = tuple(tuple(bytes(((byte >> 8 - bits << 1 | 1) << 7 - bits,)) for byte in range(256)) for bits in range(8))
-"""A path's last byte, by the number of bits in it and the byte of the key."""
-
-
-def _path_to(key: bytes, depth: int) -> bytes:
-    """The path of the node at this depth on the way to a key."""
-    whole = depth >> 3
-    return key[:whole] + (_ENDS[depth & 7][key[whole]] if whole < len(key) else b"\x80")
-
-
-def _path(prefix: int, depth: int) -> bytes:
-    size = depth // 8 + 1
-    return ((prefix << 1 | 1) << size * 8 - depth - 1).to_bytes(size, "big")
+def _bits(key: bytes, depth: int, count: int) -> int:
+    """So many bits of a key hash, or a leaf, from this depth on."""
+    return int.from_bytes(key[:32], "big") >> _BITS - depth - count & (1 << count) - 1
 
 
 def key_hash(key: bytes) -> bytes:
@@ -266,9 +407,5 @@ def key_hash(key: bytes) -> bytes:
     return _sha256(_KEY + key).digest()
 
 
-def _leaf(key: bytes, value: bytes) -> bytes:
-    return bytes((_LEAF,)) + key_hash(key) + _sha256(_VALUE + value).digest()
-
-
-def _digest(stored: bytes | None) -> Digest:
-    return ZERO_DIGEST if stored is None else Digest(_sha256(_NODE + stored).digest())
+def _value_hash(value: bytes) -> bytes:
+    return _sha256(_VALUE + value).digest()

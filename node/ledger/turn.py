@@ -15,7 +15,7 @@ from node.ledger.tree import state_root
 def begin_block(reader: StateReader, overlay: Overlay, height: Height, time_ms: int, members: MemberSet) -> MemberSet:
     """Write to `overlay`, an empty one on `reader`, what every block writes; returns the next height's member set."""
     before = Height(height - 1)
-    overlay.put(system.root_key(before), encode(Root(before, state_root(reader.node))))
+    overlay.put(system.root_key(before), encode(Root(before, state_root(reader))))
     entries = WritableView(overlay, membership.NAME)
     membership.end_overlaps(entries, time_ms)
     next_members = membership.take_changes(entries, members, height)

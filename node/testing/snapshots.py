@@ -15,6 +15,6 @@ def cut(values: Mapping[bytes, bytes], chunk_bytes: int = CHUNK_BYTES) -> tuple[
     parts, chunks = [], []
     for prefix, depth in sizes.cuts(chunk_bytes):
         inside = [entry for entry in entries if int.from_bytes(key_hash(entry[0]), "big") >> 256 - depth == prefix]
-        parts.append(Part(prefix, depth, subtree(prefix, depth, inside)[0]))
+        parts.append(Part(prefix, depth, subtree(prefix, depth, inside).root))
         chunks.append(encode_chunk(inside))
     return tuple(parts), tuple(chunks)

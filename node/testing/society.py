@@ -65,7 +65,7 @@ class Society:
         """What each organisation signs transactions with; a test may put another."""
         self._by_key: dict[PublicKey, Signer] = {PublicKey(s.public_key): s for s in self.node.values()}
         self._nonces: dict[OrgId, int] = {}
-        self._roots = [state_root(self.state.node)]
+        self._roots = [state_root(self.state)]
 
     @property
     def height(self) -> Height:

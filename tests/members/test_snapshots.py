@@ -76,7 +76,7 @@ async def test_a_member_without_a_chain_joins_by_a_snapshot_and_agrees_on(cluste
     height = await grow(cluster, 4, through="m4")
     await cluster.until_height(height)
     assert len({member.up.engine.replica.state_root for member in cluster.running}) == 1
-    assert state_root(joined.up.store.state.node) == joined.up.engine.replica.state_root
+    assert state_root(joined.up.store.state) == joined.up.engine.replica.state_root
     assert has_snapshot(joined, 20)
 
 

@@ -10,28 +10,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from node.base.codec import DecodeError, decode
-from node.base.ports import TransactionRecord
+from node.base.ports import Crown, CrownEntry, TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
+from node.edge.storage.crown import slice_entries, touched_prefixes
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble
-from node.edge.storage.pages import PageKey, checked, node_of, place, unpacked, upper_pages
 from node.ledger.stored import StoredBlock
+from node.ledger.tree import bottom_entry, fill, is_page, tree_rows
 
-SCHEMA = 5
+SCHEMA = 6
 CACHE_KIB = 1_024
-PAGES_KEPT_MAX = 512
-"""Pages of the state tree of at most 2 KiB: a block asks for several nodes of each, and writes to some that the block
-before it wrote to. Of so many only the upper ones are kept further. A daemon must not grow with its state."""
 WAIT_S = 5.0
 """How long a locked database is waited for."""
 
 # A changed byte may also turn a column's kind or make text of SQLite's own messages that is not UTF-8.
 _TROUBLE = (sqlite3.Error, UnicodeDecodeError)
-
-PAGE_BY_NUMBER = "SELECT nodes FROM pages WHERE number = ?"
-PAGE_BY_PATH = "SELECT nodes FROM deep_pages WHERE path = ?"
-
-KeptPages = dict[PageKey, bytes | None]
-"""Pages of the state tree as they are stored, None where there is none."""
 
 T = TypeVar("T")
 
@@ -46,7 +38,8 @@ class SqliteReader:
         a one may be handed to another thread.
         """
         self._path = path
-        self._pages: KeptPages | None = None
+        self._crown: Crown | None = None
+        self._is_begun = False
         self._base: Height | None = None
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
@@ -72,38 +65,51 @@ class SqliteReader:
         """The value at `key` of the state."""
         return self._value("SELECT value FROM state WHERE key = ?", key)
 
-    def node(self, path: bytes) -> bytes | None:
-        """The stored form of one node of the state tree."""
-        top, slot = place(path)
-        if self._pages is None:
-            page = self._stored_page(top)
-        elif top in self._pages:
-            page = self._pages[top]
-        else:
-            if len(self._pages) >= PAGES_KEPT_MAX:
-                self._pages = upper_pages(self._pages)
-            page = self._pages[top] = self._stored_page(top)
-        return node_of(page, slot)
+    @property
+    def crown(self) -> Crown:
+        """The upper levels of the state's tree: read when they are first asked for, then kept by who writes."""
+        if self._crown is None:
+            self._crown = Crown()
+            fill(self._crown, self._bottom())
+        return self._crown
 
-    def _stored_page(self, top: PageKey) -> bytes | None:
-        page = self._value(PAGE_BY_NUMBER if isinstance(top, int) else PAGE_BY_PATH, top)
-        return None if page is None else checked(page)
+    def _bottom(self) -> Iterator[CrownEntry]:
+        for number, packed in self._rows("SELECT number, nodes FROM crown", ()):
+            yield from slice_entries(number, self._blob(packed))
+        touched = self._rows("SELECT prefixes FROM touched", ())
+        for prefix in {prefix for (packed,) in touched for prefix in touched_prefixes(self._blob(packed))}:
+            yield bottom_entry(self.page, prefix)
 
-    def begin(self, pages: KeptPages, base: Height | None = None) -> None:
-        """Nobody writes until `end` is said: all is read as of now, and pages are kept beside `pages`, the newest.
+    def turn(self) -> int:
+        """How many slices of the crown have been written in turn."""
+        ((turn,),) = self._rows("SELECT max(turn) FROM touched", ())
+        return turn or 0
+
+    def page(self, number: int) -> bytes | None:
+        """A page of the state's tree."""
+        page = self._value("SELECT keys FROM pages WHERE number = ?", number)
+        if page is not None and not is_page(page):
+            raise self._damaged("a page of the state's tree is not of the form that was written")
+        return page
+
+    def begin(self, base: Height | None = None) -> None:
+        """Nobody writes until `end` is said: all is read as of now.
 
         `base` is what `base` gives, where that is known; it is asked for after every block.
         """
         self._connection.execute("BEGIN")
-        self._pages = pages
+        self._is_begun = True
         self._base = base
 
-    def end(self) -> tuple[KeptPages, Height | None]:
-        """From now on everything is read anew; the pages that were kept, and the base if it was asked for."""
+    def end(self) -> Height | None:
+        """From now on everything is read anew; the base if it was asked for."""
         self._connection.commit()
-        (pages, base), self._pages, self._base = (self._pages, self._base), None, None
-        assert pages is not None, "it was begun"
-        return pages, base
+        base, self._is_begun, self._base = self._base, False, None
+        return base
+
+    def replaced(self, crown: Crown) -> None:
+        """The state is another one, with this crown."""
+        self._crown = crown
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Keys of the state with this prefix and their values, ascending; all of one moment."""
@@ -125,7 +131,7 @@ class SqliteReader:
         if len(rows) != 1 or not isinstance(rows[0][0], int) or rows[0][0] < 1:
             raise self._damaged("it does not say from where on its blocks are whole")
         base = Height(rows[0][0])
-        if self._pages is not None:
+        if self._is_begun:
             self._base = base
         return base
 
@@ -223,15 +229,18 @@ class SqliteReader:
         """All keys and values of the state, ascending."""
         return self._pairs("SELECT key, value FROM state ORDER BY key", ())
 
-    def stored_nodes(self) -> Iterator[tuple[bytes, bytes]]:
-        """All paths and nodes of the state tree, ascending."""
-        pages = [
-            *self._rows("SELECT number, nodes FROM pages", ()),
-            *self._rows("SELECT path, nodes FROM deep_pages", ()),
-        ]
-        yield from sorted(
-            unpacked((key if isinstance(key, int) else self._blob(key), self._blob(nodes)) for key, nodes in pages)
-        )
+    def stored_tree(self) -> Iterator[tuple[bytes, bytes]]:
+        """The state's tree as `tree_rows` gives it."""
+        yield from tree_rows(self._numbered(), self.crown)
+
+    def _numbered(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            for number, page in self._connection.execute("SELECT number, keys FROM pages ORDER BY number"):
+                if number <= 0:
+                    raise self._damaged("a page of the state's tree has a number that none has")
+                yield number, self._blob(page)
+        except _TROUBLE as error:
+            raise self._damaged(error) from error
 
     def _value(self, query: str, key: bytes | int) -> bytes | None:
         try:

@@ -236,7 +236,7 @@ def state_chunks(scratch: Path, reader: SqliteReader, files: Files = OS_FILES) -
             chunk = encode_chunk(entries)
             if len(chunk) > CHUNK_BYTES_MAX:
                 raise StoreError(f"a part of the state has {len(chunk)} bytes; snapshots hold {CHUNK_BYTES_MAX}")
-            yield Part(prefix, depth, subtree(prefix, depth, entries)[0]), chunk
+            yield Part(prefix, depth, subtree(prefix, depth, entries).root), chunk
     except sqlite3.Error as error:
         raise StoreError(f"cannot sort the state in {scratch} ({error}): check the disk's space") from error
     finally:

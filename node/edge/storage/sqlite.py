@@ -12,8 +12,9 @@ table                              holds
 ``receipts(height, idx, receipt)`` in the order of the block's transactions
 ``transactions(id, height, idx)``  where each transaction stands
 ``state(key, value)``              after the last block
-``pages(number, nodes)``           the state's Merkle tree, five levels in a row
-``deep_pages(path, nodes)``        of it what is beyond numbers: hardly ever anything
+``pages(number, keys)``            the lower part of the state's Merkle tree
+``crown(number, nodes)``           its upper part, by slices of a level, some of them older than the last block
+``touched(turn, prefixes)``        which pages were changed since the oldest slice was written
 =================================  ============================================
 """
 
@@ -22,6 +23,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,20 +31,11 @@ from typing import Any, Self
 import aiosqlite
 
 from node.base.codec import encode
-from node.base.ports import NewBase, Writes
+from node.base.ports import Crown, NewBase, Writes
 from node.base.types import CertifiedBlock, CertifiedHeader, Digest, Height, Receipt
+from node.edge.storage.crown import crown_statements, turn_after, whole_crown
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, database_trouble
-from node.edge.storage.pages import PageKey, by_page, changed, checked, node_of, place
-from node.edge.storage.reader import (
-    PAGE_BY_NUMBER,
-    PAGE_BY_PATH,
-    PAGES_KEPT_MAX,
-    SCHEMA,
-    WAIT_S,
-    KeptPages,
-    SqliteReader,
-)
-from node.ledger import tree
+from node.edge.storage.reader import SCHEMA, WAIT_S, SqliteReader
 
 _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID",
@@ -54,8 +47,9 @@ _TABLES = (
     "CREATE TABLE transactions (id BLOB PRIMARY KEY, height INTEGER NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     # By number, because SQLite keeps whole rows in the inner nodes of a table without: seven to read on the way to one.
-    "CREATE TABLE pages (number INTEGER PRIMARY KEY, nodes BLOB NOT NULL)",
-    "CREATE TABLE deep_pages (path BLOB PRIMARY KEY, nodes BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE pages (number INTEGER PRIMARY KEY, keys BLOB NOT NULL)",
+    "CREATE TABLE crown (number INTEGER PRIMARY KEY, nodes BLOB NOT NULL)",
+    "CREATE TABLE touched (turn INTEGER PRIMARY KEY, prefixes BLOB NOT NULL)",
 )
 
 CACHE_KIB = 2_048
@@ -65,11 +59,10 @@ SHORT_S = 0.002
 """Few rows on a disk that is usually done in this time are written where it is asked for: the way to the writer's
 thread and back costs a member more than that, on the path of every block. A slower disk must not hold up the loop."""
 _BY_HEIGHT = ("blocks", "receipts", "transactions")
-_NOTHING = Writes((), ())
+_REPLACED = ("blocks", "headers", "receipts", "transactions", "state", "pages", "crown", "touched")
 
-_Check = Callable[[sqlite3.Connection], None]
-_Statement = tuple[str, Sequence[tuple[Any, ...]] | None] | Callable[[sqlite3.Connection, KeptPages], None]
-"""A statement and the rows to run it with, None for one without rows; or what needs the kept pages, or changes them."""
+_Statement = tuple[str, Sequence[tuple[Any, ...]] | None]
+"""A statement and the rows to run it with, None for one without rows."""
 
 
 class SqliteStore:
@@ -80,6 +73,9 @@ class SqliteStore:
         self._writer = writer
         self._reader = reader
         self._writing = asyncio.Lock()
+        self._crown = reader.crown
+        self._turn = reader.turn()
+        """How many slices of the crown have been written in turn."""
         self._usual_s = 0.0
         """What writing few rows takes."""
 
@@ -98,7 +94,7 @@ class SqliteStore:
             opened.callback(reader.close)
             if reader.chain_id() != chain:
                 raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
-            reader.begin({})
+            reader.begin()
             opened.pop_all()
         return cls(path, writer, reader)
 
@@ -121,20 +117,32 @@ class SqliteStore:
         in part and never before an older one. Raises `StoreError` when the disk refuses; then nothing of it is
         written. A cancelled caller leaves no half: what was begun is finished.
         """
-        statements = _block_statements(certified, receipts, writes)
-        if len(receipts) + len(writes.state) + len(writes.nodes) > FEW_ROWS:
-            await self._write(statements, durable=durable)
+        statements, done = self._statements(certified, receipts, writes), partial(self._done, writes)
+        if len(receipts) + len(writes.state) + len(writes.pages) > FEW_ROWS:
+            await self._write(statements, durable=durable, done=done)
             return
         since = time.monotonic()
         here = self._usual_s < SHORT_S and not self._writing.locked()
         if here:
-            self._write_here(statements, durable)
+            self._write_here(statements, durable, done)
         else:
-            await self._write(statements, durable=durable)
+            await self._write(statements, durable=durable, done=done)
         self._usual_s += (time.monotonic() - since - self._usual_s) / 16
         if here:
             # Of a row of blocks that are taken over, each lets others have their turn.
             await asyncio.sleep(0)
+
+    def _statements(
+        self, certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes
+    ) -> Iterator[_Statement]:
+        """Asked for when it is this block's turn: they depend on what the one before it did to the crown."""
+        yield from _block_statements(certified, receipts)
+        yield from _writes_statements(writes)
+        yield from crown_statements(self._crown, writes.crown, self._turn)
+
+    def _done(self, writes: Writes) -> None:
+        self._turn = turn_after(self._turn, writes.crown)
+        self._crown.apply(writes.crown)
 
     async def replace(self, base: NewBase) -> None:
         """Put this block and state in the place of everything, in one transaction, synced before this returns.
@@ -142,17 +150,26 @@ class SqliteStore:
         The state root is checked before it counts. Raises `StoreError`, and what reading `base.writes` raises; then
         everything is as before.
         """
-        header = base.certified.block.header
+        header, crown = base.certified.block.header, Crown()
 
         def statements() -> Iterator[_Statement]:
-            yield _empty
+            for table in _REPLACED:
+                yield f"DELETE FROM {table}", None
             for part in base.writes():
                 yield from _writes_statements(part)
-            yield from _block_statements(base.certified, base.receipts, _NOTHING)
+                crown.apply(part.crown)
+            if crown.digest(1) != header.state_root:
+                raise StoreDamaged("the state that was put together is not the one that the block covers")
+            yield whole_crown(crown)
+            yield from _block_statements(base.certified, base.receipts)
             yield from _header_statements(kept for kept in base.headers if kept.header.height < header.height)
             yield "UPDATE meta SET value = ? WHERE key = ?", [(header.height, "base")]
 
-        await self._write(statements(), durable=True, same_base=False, check=_root_check(header.state_root))
+        def done() -> None:
+            self._crown, self._turn = crown, 0
+            self._reader.replaced(crown)
+
+        await self._write(statements(), durable=True, same_base=False, done=done)
 
     async def prune(self, base: Height) -> None:
         """Keep of the blocks below `base` their headers and certificates only. Raises `StoreError`.
@@ -178,29 +195,34 @@ class SqliteStore:
         await self._write([(count, [("syncs",)])], durable=True)
 
     async def _write(
-        self, statements: Iterable[_Statement], *, durable: bool, same_base: bool = True, check: _Check | None = None
+        self,
+        statements: Iterable[_Statement],
+        *,
+        durable: bool,
+        same_base: bool = True,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
-        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable, same_base, check)))
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(statements, durable, same_base, done)))
 
     async def _in_turn(
-        self, statements: Iterable[_Statement], durable: bool, same_base: bool, check: _Check | None
+        self, statements: Iterable[_Statement], durable: bool, same_base: bool, done: Callable[[], None]
     ) -> None:
         async with self._writing:
-            (pages, base), kept = self._reader.end(), KeptPages()
+            base = self._reader.end()
             try:
-                await self._writer.transaction(self._path, statements, pages, durable=durable, check=check)
-                kept = pages
+                await self._writer.transaction(self._path, statements, durable=durable)
+                done()
             finally:
-                self._reader.begin(kept, base if same_base else None)
+                self._reader.begin(base if same_base else None)
 
-    def _write_here(self, statements: Iterable[_Statement], durable: bool) -> None:
+    def _write_here(self, statements: Iterable[_Statement], durable: bool, done: Callable[[], None]) -> None:
         """Nobody else is writing, and nobody comes between."""
-        (pages, base), kept = self._reader.end(), KeptPages()
+        base = self._reader.end()
         try:
-            self._writer.transaction_here(self._path, statements, pages, durable=durable)
-            kept = pages
+            self._writer.transaction_here(self._path, statements, durable=durable)
+            done()
         finally:
-            self._reader.begin(kept, base)
+            self._reader.begin(base)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
@@ -227,34 +249,21 @@ class _Writer(aiosqlite.Connection):
         super().__init__(connected, iter_chunk_size=64)
         self._synced = True
 
-    async def transaction(
-        self,
-        path: Path,
-        statements: Iterable[_Statement],
-        pages: KeptPages,
-        *,
-        durable: bool,
-        check: _Check | None = None,
-    ) -> None:
-        """All statements or none. Raises `StoreError`, and what the statements or the check at the end raise.
-
-        `pages` of the database as it is become those of the database as it will be; after an error they are of none.
-        """
+    async def transaction(self, path: Path, statements: Iterable[_Statement], *, durable: bool) -> None:
+        """All statements or none. Raises `StoreError`, and what the statements raise."""
         try:
-            await self._execute(self._run, statements, pages, durable, check)  # type: ignore[no-untyped-call]
+            await self._execute(self._run, statements, durable)  # type: ignore[no-untyped-call]
         except sqlite3.Error as error:
             raise database_trouble(path, error) from error
 
-    def transaction_here(
-        self, path: Path, statements: Iterable[_Statement], pages: KeptPages, *, durable: bool
-    ) -> None:
+    def transaction_here(self, path: Path, statements: Iterable[_Statement], *, durable: bool) -> None:
         """As `transaction`, on this thread, while nothing is under way on the own one."""
         try:
-            self._run(statements, pages, durable, None)
+            self._run(statements, durable)
         except sqlite3.Error as error:
             raise database_trouble(path, error) from error
 
-    def _run(self, statements: Iterable[_Statement], pages: KeptPages, durable: bool, check: _Check | None) -> None:
+    def _run(self, statements: Iterable[_Statement], durable: bool) -> None:
         connection = self._conn
         if durable != self._synced:
             # In WAL mode NORMAL leaves out the sync after a commit and nothing else: the order of commits holds, and
@@ -263,10 +272,11 @@ class _Writer(aiosqlite.Connection):
             self._synced = durable
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for statement in statements:
-                _perform(connection, statement, pages)
-            if check is not None:
-                check(connection)
+            for words, rows in statements:
+                if rows is None:
+                    connection.execute(words)
+                elif rows:
+                    connection.executemany(words, rows)
             connection.execute("COMMIT")
         except BaseException:
             # SQLite has rolled back by itself after most troubles of the disk, and then refuses this.
@@ -305,10 +315,13 @@ async def _create(path: Path, writer: _Writer, chain: Digest, founding: Writes) 
     statements: list[_Statement] = [(table, None) for table in _TABLES]
     statements.append(("INSERT INTO meta VALUES (?, ?)", [("schema", SCHEMA), ("chain", chain), ("base", 1)]))
     statements.extend(_writes_statements(founding))
-    await writer.transaction(path, statements, {}, durable=True)
+    crown = Crown()
+    crown.apply(founding.crown)
+    statements.append(whole_crown(crown))
+    await writer.transaction(path, statements, durable=True)
 
 
-def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], writes: Writes) -> list[_Statement]:
+def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt]) -> list[_Statement]:
     block, height = certified.block, certified.block.header.height
     assert len(receipts) == len(block.transactions), "one receipt for each transaction"
     row = (height, block.digest, encode(block), encode(certified.certificate))
@@ -322,7 +335,6 @@ def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt], wr
             "INSERT INTO transactions VALUES (?, ?, ?)",
             [(transaction.id, height, index) for index, transaction in enumerate(block.transactions)],
         ),
-        *_writes_statements(writes),
     ]
 
 
@@ -339,20 +351,6 @@ def _header_statements(headers: Iterable[CertifiedHeader]) -> list[_Statement]:
     return [("INSERT OR IGNORE INTO headers VALUES (?, ?, ?)", rows)]
 
 
-def _root_check(state_root: Digest) -> _Check:
-    """Raises `StoreDamaged` unless the tree that was written has this root."""
-
-    def check(connection: sqlite3.Connection) -> None:
-        def node(path: bytes) -> bytes | None:
-            top, slot = place(path)
-            return node_of(_stored_page(connection, top), slot)
-
-        if tree.state_root(node) != state_root:
-            raise StoreDamaged("the state that was put together is not the one that the block covers")
-
-    return check
-
-
 def _writes_statements(writes: Writes) -> list[_Statement]:
     return [
         ("DELETE FROM state WHERE key = ?", [(key,) for key, value in writes.state if value is None]),
@@ -360,49 +358,6 @@ def _writes_statements(writes: Writes) -> list[_Statement]:
             "INSERT INTO state VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [(key, value) for key, value in writes.state if value is not None],
         ),
-        lambda connection, pages: _write_nodes(connection, pages, writes.nodes),
+        ("DELETE FROM pages WHERE number = ?", [(number,) for number, page in writes.pages if page is None]),
+        ("INSERT OR REPLACE INTO pages VALUES (?, ?)", [row for row in writes.pages if row[1] is not None]),
     ]
-
-
-def _write_nodes(connection: sqlite3.Connection, pages: KeptPages, nodes: Iterable[tuple[bytes, bytes | None]]) -> None:
-    """Raises `StoreDamaged` for a damaged page."""
-    numbered: list[tuple[PageKey, bytes | None]] = []
-    deep: list[tuple[PageKey, bytes | None]] = []
-    for key, changes in by_page(nodes).items():
-        page = changed(pages[key] if key in pages else _stored_page(connection, key), changes)
-        if key in pages or len(pages) < PAGES_KEPT_MAX:
-            pages[key] = page
-        (numbered if isinstance(key, int) else deep).append((key, page))
-    _put_pages(connection, "pages", "number", numbered)
-    _put_pages(connection, "deep_pages", "path", deep)
-
-
-def _put_pages(
-    connection: sqlite3.Connection, table: str, column: str, pages: Sequence[tuple[PageKey, bytes | None]]
-) -> None:
-    if gone := [(key,) for key, page in pages if page is None]:
-        connection.executemany(f"DELETE FROM {table} WHERE {column} = ?", gone)
-    if kept := [(key, page) for key, page in pages if page is not None]:
-        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", kept)
-
-
-def _stored_page(connection: sqlite3.Connection, key: PageKey) -> bytes | None:
-    row = connection.execute(PAGE_BY_NUMBER if isinstance(key, int) else PAGE_BY_PATH, (key,)).fetchone()
-    return None if row is None else checked(bytes(row[0]))
-
-
-def _empty(connection: sqlite3.Connection, pages: KeptPages) -> None:
-    for table in ("blocks", "headers", "receipts", "transactions", "state", "pages", "deep_pages"):
-        connection.execute(f"DELETE FROM {table}")
-    pages.clear()
-
-
-def _perform(connection: sqlite3.Connection, statement: _Statement, pages: KeptPages) -> None:
-    if callable(statement):
-        statement(connection, pages)
-        return
-    words, rows = statement
-    if rows is None:
-        connection.execute(words)
-    elif rows:
-        connection.executemany(words, rows)

@@ -17,7 +17,8 @@ from node.edge.storage import SqliteStore
 from node.engine.remembered import RememberedState
 from node.ledger.apply import build_block
 from node.ledger.genesis import genesis_writes
-from node.ledger.tree import updated_nodes
+from node.ledger.memory import MemoryState
+from node.ledger.tree import updated
 from node.testing.bench.consensus import registration
 from node.testing.bench.figures import Figure, ratio
 from node.testing.founding import Founding, MemoryChain
@@ -88,5 +89,5 @@ def _large_state(founding: Founding, keys: int) -> Writes:
     """The genesis state, and so many keys more."""
     extra = ((f"filler/{number:09d}".encode(), digest("bench", number.to_bytes(8, "big"))) for number in range(keys))
     changes = sorted([*genesis_writes(founding.genesis).state, *extra])
-    _, nodes = updated_nodes(lambda path: None, changes)
-    return Writes(tuple(changes), nodes)
+    tree = updated(MemoryState(), changes)
+    return Writes(tuple(changes), tree.pages, tree.crown)

@@ -117,11 +117,11 @@ async def check_reopened(folder: Path, chain: MemoryChain, promise: Promise, *, 
             head = store.chain.block(Height(height))
             assert head == chain.certified[height - 1], f"block {height} is another one than was committed"
             root = head.block.header.state_root
-            assert state_root(store.state.node) == root, f"the state is not the one after block {height}"
+            assert state_root(store.state) == root, f"the state is not the one after block {height}"
         if wholly:
             verify_chain(founding.genesis, store.chain, verify_hash)
         if height < chain.height:
             executed = chain.executed[height]
             await store.commit(chain.certified[height], executed.receipts, executed.writes)
-            assert state_root(store.state.node) == executed.block.header.state_root, "the ledger does not go on"
+            assert state_root(store.state) == executed.block.header.state_root, "the ledger does not go on"
     return height

@@ -34,7 +34,7 @@ async def check_folder(
             head = store.chain.block(height)
             assert head is not None, f"the ledger ends at {height} without that block"
             assert head.block.digest == blocks[height], f"block {height} is not the network's"
-            assert state_root(store.state.node) == head.block.header.state_root, f"not the state after block {height}"
+            assert state_root(store.state) == head.block.header.state_root, f"not the state after block {height}"
         if wholly:
             verify_chain(founding.genesis, store.chain, founding.verify)
         await _check_votes(folder, founding, org, store, facts)

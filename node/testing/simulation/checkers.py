@@ -34,7 +34,8 @@ from node.base.types import (
 from node.engine.replica import PeerFault, Replica
 from node.ledger.apply import members_at_head
 from node.ledger.genesis import genesis_members
-from node.ledger.tree import state_root, updated_nodes
+from node.ledger.memory import MemoryState
+from node.ledger.tree import state_root, updated
 from node.testing.simulation import coverage
 from node.testing.simulation.coverage import Coverage
 from node.testing.simulation.disk import Disk
@@ -178,7 +179,7 @@ class Checkers:
         require(certificate.height == height and certificate.block == digest, "a certificate is for its block")
         certified_by_set = self._oracle.certified(self.sets[height], certificate, VoteKind.COMMIT)
         require(certified_by_set, f"{org} commits height {height} without a certificate of the set in force")
-        require(state_root(disk.state.node) == header.state_root, f"the state of {org} is not that of header {height}")
+        require(state_root(disk.state) == header.state_root, f"the state of {org} is not that of header {height}")
         told = self._receipts.setdefault(height, b"".join(encode(receipt) for receipt in receipts))
         require(told == b"".join(encode(r) for r in receipts), f"{org} has other receipts of height {height}")
         self._entrance.see(certified, receipts, self.sets[height])
@@ -199,8 +200,8 @@ class Checkers:
 
     def check_state(self, disk: Disk) -> None:
         """At the end: the whole state, hashed from nothing, is what the nodes on disk say."""
-        root, _ = updated_nodes(lambda path: None, sorted(disk.state.values.items()))
-        require(root == state_root(disk.state.node), "the tree on disk is not that of the state's keys and values")
+        root = updated(MemoryState(), disk.state.values.items()).root
+        require(root == state_root(disk.state), "the tree on disk is not that of the state's keys and values")
 
     # What it is held against
 

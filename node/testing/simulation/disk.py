@@ -78,7 +78,9 @@ class Disk:
             self.sync()
         else:
             before = tuple((key, self.state.get(key)) for key, _ in writes.state)
-            self._undo.append(Writes(before, tuple((path, self.state.node(path)) for path, _ in writes.nodes)))
+            pages = tuple((number, self.state.page(number)) for number, _ in writes.pages)
+            crown = tuple((at, self.state.crown.counts[at], self.state.crown.digest(at)) for at, _, _ in writes.crown)
+            self._undo.append(Writes(before, pages, crown))
         self._blocks.append(certified)
         self._receipts.append(tuple(receipts))
         for index, receipt in enumerate(receipts):

@@ -176,7 +176,7 @@ def test_pruning_keeps_what_was_asked_and_twice_changes_nothing(tmp_path: Path) 
         ("DELETE FROM transactions WHERE height = 8", 8),
         ("UPDATE state SET value = zeroblob(9) WHERE key = CAST('sharing/data/ada/d1' AS BLOB)", BLOCKS),
         ("DELETE FROM state WHERE key = CAST('sharing/data/ada/d1' AS BLOB)", BLOCKS),
-        ("UPDATE pages SET nodes = zeroblob(65) WHERE number = 1 << 62", BLOCKS),
+        ("UPDATE pages SET keys = zeroblob(65)", BLOCKS),
         ("UPDATE headers SET header = (SELECT header FROM headers WHERE height = 3) WHERE height = 2", 2),
         ("UPDATE headers SET certificate = (SELECT certificate FROM headers WHERE height = 3) WHERE height = 2", 2),
         ("DELETE FROM headers WHERE height = 4", BLOCKS),

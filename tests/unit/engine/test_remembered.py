@@ -1,18 +1,17 @@
-"""What a step reads is read once, and the kept nodes are always those that the state has."""
+"""What a step reads is read once, and the kept pages are always those that the state has."""
 
 from collections.abc import Iterator
 
-from node.base.ports import Writes
+from node.base.ports import Crown, Writes
 from node.engine.remembered import (
-    DEEP_NODES_KEPT_MAX,
-    DEPTH_KEPT_MAX,
+    PAGES_KEPT_MAX,
     PAIRS_KEPT_MAX,
     SCANS_KEPT_MAX,
     VALUE_BYTES_KEPT_MAX,
     VALUES_KEPT_MAX,
     RememberedState,
 )
-from node.ledger.tree import state_root, updated_nodes
+from node.ledger.tree import state_root, updated
 
 
 class State:
@@ -20,7 +19,8 @@ class State:
 
     def __init__(self) -> None:
         self.values: dict[bytes, bytes] = {}
-        self.nodes: dict[bytes, bytes] = {}
+        self.pages: dict[int, bytes] = {}
+        self.crown = Crown()
         self.reads = 0
 
     def get(self, key: bytes) -> bytes | None:
@@ -31,17 +31,20 @@ class State:
         self.reads += 1
         yield from sorted((key, value) for key, value in self.values.items() if key.startswith(prefix))
 
-    def node(self, path: bytes) -> bytes | None:
+    def page(self, number: int) -> bytes | None:
         self.reads += 1
-        return self.nodes.get(path)
+        return self.pages.get(number)
 
     def apply(self, writes: Writes) -> None:
-        for found, changes in ((self.values, writes.state), (self.nodes, writes.nodes)):
-            for key, value in changes:
-                if value is None:
-                    found.pop(key, None)
-                else:
-                    found[key] = value
+        for key, value in writes.state:
+            self.values.pop(key, None)
+            if value is not None:
+                self.values[key] = value
+        for number, page in writes.pages:
+            self.pages.pop(number, None)
+            if page is not None:
+                self.pages[number] = page
+        self.crown.apply(writes.crown)
 
 
 def block(number: int) -> list[tuple[bytes, bytes | None]]:
@@ -100,42 +103,36 @@ def test_long_values_are_kept_for_a_step_only_and_not_too_many_of_the_others():
     assert state.reads == 3 + VALUES_KEPT_MAX + 1
 
 
-def test_roots_over_kept_nodes_are_those_over_the_state_itself():
+def test_roots_over_kept_pages_are_those_over_the_state_itself():
     state = State()
     remembered = RememberedState(state)
 
     for number in range(60):
         changes = block(number)
-        expected, _ = updated_nodes(state.node, changes)
-        root, nodes = updated_nodes(remembered.node, changes)
-        assert root == expected
-        writes = Writes(tuple(changes), nodes)
+        tree = updated(remembered, changes)
+        assert tree == updated(state, changes)
+        writes = Writes(tuple(changes), tree.pages, tree.crown)
         state.apply(writes)
         remembered.committed(writes)
-        assert state_root(remembered.node) == state_root(state.node) == root
+        assert state_root(remembered) == state_root(state) == tree.root
 
 
-def test_upper_nodes_are_kept_and_not_too_many_of_the_others_and_none_of_another_state():
+def test_pages_are_kept_and_not_too_many_and_none_of_another_state():
     state = State()
     remembered = RememberedState(state)
-    root = b"\x80"
-    deep = [number.to_bytes(DEPTH_KEPT_MAX // 8 + 2, "big") for number in range(1, 2 * DEEP_NODES_KEPT_MAX, 2)]
+    many = range(1, PAGES_KEPT_MAX + 2)
 
-    for path in (root, root, *deep, *deep):
-        remembered.node(path)
-    assert state.reads == 1 + len(deep)
+    for number in (*many, *many):
+        remembered.page(number)
+    assert state.reads == len(many)
     remembered.forget()
-    for path in (root, *deep, b"\xff\xff\xff"):
-        remembered.node(path)
-    assert state.reads == 2 + len(deep)
-    remembered.forget()
-    for path in (root, deep[0]):
-        remembered.node(path)
-    assert state.reads == 3 + len(deep)
+    for number in (1, 1):
+        remembered.page(number)
+    assert state.reads == len(many) + 1
     remembered.replaced()
-    state.nodes[root] = b"another"
+    state.pages[1] = b"another"
 
-    assert remembered.node(root) == b"another"
+    assert remembered.page(1) == b"another"
 
 
 def written(**values: str | None) -> Writes:

@@ -295,9 +295,9 @@ def test_check_transaction_names_what_is_wrong() -> None:
 
 def test_execution_does_not_touch_the_state_it_reads() -> None:
     chain = grown()
-    before = (dict(chain.state.values), dict(chain.state.nodes))
+    before = (dict(chain.state.values), dict(chain.state.pages))
     chain.build(register(chain.founding, "bob", 0))
-    assert (chain.state.values, chain.state.nodes) == before
+    assert (chain.state.values, chain.state.pages) == before
 
 
 def test_the_genesis_members_are_in_force() -> None:

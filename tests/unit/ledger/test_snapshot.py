@@ -16,16 +16,21 @@ from node.ledger.errors import Untrusted
 from node.ledger.light import build_path
 from node.ledger.memory import MemoryState
 from node.ledger.snapshot import SnapshotHead, all_writes, chunk_writes, upper_nodes, verify_head
-from node.ledger.tree import state_root, updated_nodes
+from node.ledger.tree import state_root, tree_rows, updated
 from node.testing.founding import Founding, MemoryChain
 from node.testing.signing import verify_hash
 from node.testing.snapshots import cut
 
 
+def whole_tree(state: MemoryState) -> list[tuple[bytes, bytes]]:
+    return list(tree_rows(sorted(state.pages.items()), state.crown))
+
+
 def whole(values: dict[bytes, bytes]) -> MemoryState:
     state = MemoryState()
     changes = tuple(sorted(values.items()))
-    state.apply(Writes(changes, updated_nodes(state.node, changes)[1]))
+    tree = updated(state, changes)
+    state.apply(Writes(changes, tree.pages, tree.crown))
     return state
 
 
@@ -40,8 +45,8 @@ def test_the_parts_put_together_are_the_same_state_and_the_same_tree(
     state, original = MemoryState(), whole(values)
     for writes in all_writes(parts, iter(chunks)):
         state.apply(writes)
-    assert (state.values, state.nodes) == (original.values, original.nodes)
-    assert upper_nodes(parts)[0] == state_root(original.node)
+    assert (state.values, whole_tree(state)) == (original.values, whole_tree(original))
+    assert upper_nodes(parts)[0] == state_root(original)
 
 
 BIG = {b"%d" % number: b"v" * 2_000 for number in range(1_000)}

@@ -17,7 +17,7 @@ from node.ledger.contracts.sharing import Register
 from node.ledger.errors import Untrusted
 from node.ledger.genesis import genesis_writes
 from node.ledger.snapshot import SnapshotHead, all_writes, decode_head, verify_head
-from node.ledger.tree import state_root
+from node.ledger.tree import state_root, tree_rows
 from node.testing.founding import Founding, MemoryChain
 from node.testing.power.journal import Journal, Rename, SyncFolder, Unlink
 from node.testing.power.recorder import RecordingFiles
@@ -93,11 +93,11 @@ async def test_another_store_goes_on_from_it(source: tuple[MemoryChain, Snapshot
     assert store.chain.block(Height(4)) == chain.certified[3]
     assert store.chain.receipts(Height(4)) == chain.executed[3].receipts
     assert store.chain.block(Height(2)) is None
-    assert state_root(store.state.node) == chain.certified[3].block.header.state_root
+    assert state_root(store.state) == chain.certified[3].block.header.state_root
     for at in (4, 5):
         await store.commit(chain.certified[at], chain.executed[at].receipts, chain.executed[at].writes)
     assert dict(store.state.stored_state()) == chain.state.values
-    assert dict(store.state.stored_nodes()) == chain.state.nodes
+    assert list(store.state.stored_tree()) == list(tree_rows(sorted(chain.state.pages.items()), chain.state.crown))
     await store.close()
 
 
@@ -108,7 +108,7 @@ async def test_a_state_that_turns_out_false_leaves_everything_as_it_was(
     head, chunks = taken(files, 4)
     own = MemoryChain(Founding())
     store = await grown(tmp_path / "other.sqlite", own, 2)
-    before = (dict(store.state.stored_state()), dict(store.state.stored_nodes()), store.state.stored_counts())
+    before = (dict(store.state.stored_state()), list(store.state.stored_tree()), store.state.stored_counts())
 
     def half() -> Iterator[Writes]:
         yield Writes(((b"a", b"b"),), ())
@@ -121,7 +121,7 @@ async def test_a_state_that_turns_out_false_leaves_everything_as_it_was(
     for base, error in wrong:
         with pytest.raises(error):
             await store.replace(base)
-    after = (dict(store.state.stored_state()), dict(store.state.stored_nodes()), store.state.stored_counts())
+    after = (dict(store.state.stored_state()), list(store.state.stored_tree()), store.state.stored_counts())
     assert after == before
     await extend(store, own)
     assert (store.chain.height(), store.chain.base()) == (3, 1)
@@ -147,7 +147,7 @@ async def test_a_crash_at_any_instant_of_the_switch_leaves_the_old_state_or_the_
         assert (height, again.chain.base()) in ((2, 1), (4, 4))
         block = again.chain.block(height)
         assert block is not None
-        assert state_root(again.state.node) == block.block.header.state_root
+        assert state_root(again.state) == block.block.header.state_root
         assert height == 4 or cut < 7
 
 

@@ -11,11 +11,10 @@ from threading import get_ident
 import pytest
 
 from node.base.crypto import digest
-from node.base.ports import Writes
 from node.base.types import Digest, Genesis, Height
+from node.edge.storage import crown
 from node.edge.storage import sqlite as sqlite_module
 from node.edge.storage.errors import StoreDamaged, StoreError, StoreForeign, StoreMissing
-from node.edge.storage.pages import NODE_BYTES
 from node.edge.storage.reader import SqliteReader
 from node.edge.storage.sqlite import FEW_ROWS, SHORT_S, SqliteStore
 from node.ledger.contracts.contract import view
@@ -23,7 +22,7 @@ from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import ChainBroken
 from node.ledger.genesis import genesis_writes
 from node.ledger.proofs import verify_chain
-from node.ledger.tree import state_root
+from node.ledger.tree import state_root, tree_rows
 from node.testing.founding import Founding, MemoryChain
 from node.testing.signing import verify_hash
 
@@ -32,6 +31,10 @@ BLOCKS = 5
 
 async def open_store(path: Path, founding: Founding) -> SqliteStore:
     return await SqliteStore.open(path, founding.chain, genesis_writes(founding.genesis))
+
+
+def whole_tree(chain: MemoryChain) -> list[tuple[bytes, bytes]]:
+    return list(tree_rows(sorted(chain.state.pages.items()), chain.state.crown))
 
 
 async def write(store: SqliteStore, chain: MemoryChain, count: int = 1) -> None:
@@ -109,47 +112,41 @@ async def test_what_the_disk_refuses_is_not_there_wherever_it_was_written(
 
     assert store.chain.height() == BLOCKS
     assert store.chain.block(Height(BLOCKS + 1)) is None
-    assert dict(store.state.stored_nodes()) != chain.state.nodes
+    assert list(store.state.stored_tree()) != whole_tree(chain)
 
 
 async def test_the_state_is_the_one_in_memory(written: tuple[SqliteStore, MemoryChain]) -> None:
     store, chain = written
     assert dict(store.state.scan(b"")) == chain.state.values
-    assert dict(store.state.stored_nodes()) == chain.state.nodes
-    assert state_root(store.state.node) == chain.certified[-1].block.header.state_root
+    assert list(store.state.stored_tree()) == whole_tree(chain)
+    assert state_root(store.state) == chain.certified[-1].block.header.state_root
     assert list(store.state.scan(b"sharing/data/")) == list(chain.state.scan(b"sharing/data/"))
     assert data_set(view(store.state, "sharing"), "ada/d0") is not None
     assert store.state.get(b"nothing") is None
 
 
-async def test_nodes_that_are_kept_between_blocks_are_those_of_the_last_one(tmp_path: Path) -> None:
+async def test_the_crown_is_read_from_slices_of_any_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block writes half of them, so that notes are dropped on the way."""
+    for module in (crown, sqlite_module):
+        monkeypatch.setattr(module, "turn_after", lambda turn, entries: turn + crown.SLICES // 2)
     chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
-    asked: set[bytes] = set()
-
-    def check(store: SqliteStore) -> None:
-        asked.update(chain.state.nodes)
-        for node in asked:
-            assert store.state.node(node) == chain.state.node(node)
-
-    async with await open_store(path, chain.founding) as store:
-        for _ in range(BLOCKS):
-            check(store)
+    for _ in range(BLOCKS):
+        async with await open_store(path, chain.founding) as store:
             await write(store, chain)
-        check(store)
+            kept = store._writer._conn.execute("SELECT count(*) FROM touched").fetchone()
+        assert kept == (min(chain.height, 2),)
+        reader = SqliteReader(path)
+        assert list(reader.stored_tree()) == whole_tree(chain)
+        reader.close()
 
 
-async def test_nodes_of_keys_that_agree_in_many_bits_are_kept_too(written: tuple[SqliteStore, MemoryChain]) -> None:
+async def test_the_crown_is_whole_when_few_slices_were_written(written: tuple[SqliteStore, MemoryChain]) -> None:
     store, chain = written
-    deep = {bytes(size) + b"\x80": bytes((size,)) * NODE_BYTES for size in (7, 8, 9, 32)}
-
-    for nodes in (deep, dict.fromkeys(deep)):
-        executed = chain.extend()
-        writes = Writes(executed.writes.state, (*executed.writes.nodes, *nodes.items()))
-        await store.commit(chain.certified[-1], executed.receipts, writes)
-
-        assert {at: store.state.node(at) for at in nodes} == nodes
-        kept = {at: node for at, node in nodes.items() if node is not None}
-        assert dict(store.state.stored_nodes()) == chain.state.nodes | kept
+    reader = SqliteReader(store._path)
+    assert reader.turn() == store._turn < crown.SLICES
+    assert reader.crown is not store.state.crown
+    assert list(reader.stored_tree()) == whole_tree(chain)
+    reader.close()
 
 
 async def test_a_block_builds_on_the_stored_state(written: tuple[SqliteStore, MemoryChain]) -> None:
@@ -191,8 +188,7 @@ async def test_a_disk_that_refuses_leaves_nothing_of_the_block(tmp_path: Path) -
     chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
     async with await open_store(path, chain.founding) as store:
         await write(store, chain)
-        before, nodes = dict(store.state.scan(b"")), dict(chain.state.nodes)
-        assert {at: store.state.node(at) for at in nodes} == nodes
+        before, tree = dict(store.state.scan(b"")), whole_tree(chain)
         with sqlite3.connect(path) as other:
             # The block's last table refuses, after all others were written.
             other.execute("CREATE TRIGGER full BEFORE INSERT ON pages BEGIN SELECT RAISE(ABORT, 'disk full'); END")
@@ -201,7 +197,7 @@ async def test_a_disk_that_refuses_leaves_nothing_of_the_block(tmp_path: Path) -
             await write(store, chain)
         assert store.chain.height() == 1
         assert dict(store.state.scan(b"")) == before
-        assert {at: store.state.node(at) for at in nodes} == nodes
+        assert list(store.state.stored_tree()) == tree
         assert store.chain.stored_counts() == (1, 2, 2)
         with sqlite3.connect(path) as other:
             other.execute("DROP TRIGGER full")
@@ -338,8 +334,10 @@ def test_any_flipped_byte_of_a_block_is_named_by_height(
         ("UPDATE state SET value = value || x'00' WHERE key = CAST('sharing/data/ada/d0' AS BLOB)", BLOCKS),
         ("DELETE FROM state WHERE key = CAST('sys/nonce/ada' AS BLOB)", BLOCKS),
         ("INSERT INTO state VALUES (CAST('sharing/data/eve/d0' AS BLOB), x'00')", BLOCKS),
-        ("UPDATE pages SET nodes = nodes || x'00' WHERE number = 1 << 62", BLOCKS),
-        ("DELETE FROM pages WHERE number = 1 << 62", BLOCKS),
+        ("UPDATE pages SET keys = keys || x'00' WHERE number = (SELECT max(number) FROM pages)", BLOCKS),
+        ("DELETE FROM pages WHERE number = (SELECT max(number) FROM pages)", BLOCKS),
+        ("UPDATE touched SET prefixes = prefixes || x'ffffffff' WHERE turn = 1", BLOCKS),
+        ("UPDATE crown SET nodes = nodes || x'00' WHERE number = 0", BLOCKS),
         ("UPDATE meta SET value = zeroblob(32) WHERE key = 'chain'", 0),
     ],
 )
