@@ -69,8 +69,9 @@ class SqliteReader:
     def crown(self) -> Crown:
         """The upper levels of the state's tree: read when they are first asked for, then kept by who writes."""
         if self._crown is None:
-            self._crown = Crown()
-            fill(self._crown, self._bottom())
+            crown = Crown()
+            fill(crown, self._bottom())
+            self._crown = crown
         return self._crown
 
     def _bottom(self) -> Iterator[CrownEntry]:

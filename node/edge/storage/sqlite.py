@@ -83,7 +83,8 @@ class SqliteStore:
     async def open(cls, path: Path, chain: Digest, founding: Writes) -> Self:
         """Open the chain's database, made with the genesis state `founding` where there is none.
 
-        Raises `StoreForeign` for another chain's database, `StoreError` where the disk refuses.
+        Raises `StoreForeign` for another chain's database, `StoreDamaged` where the tree is not that of the last block,
+        `StoreError` where the disk refuses.
         """
         async with AsyncExitStack() as opened:
             writer = await _connected(path)
@@ -95,8 +96,10 @@ class SqliteStore:
             if reader.chain_id() != chain:
                 raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
             reader.begin()
+            _check_crown(reader, founding)
+            store = cls(path, writer, reader)
             opened.pop_all()
-        return cls(path, writer, reader)
+        return store
 
     @property
     def state(self) -> SqliteReader:
@@ -319,6 +322,18 @@ async def _create(path: Path, writer: _Writer, chain: Digest, founding: Writes) 
     crown.apply(founding.crown)
     statements.append(whole_crown(crown))
     await writer.transaction(path, statements, durable=True)
+
+
+def _check_crown(reader: SqliteReader, founding: Writes) -> None:
+    """Raises `StoreDamaged` where the tree that was read is not the one that the last block covers.
+
+    Every later block would come out false, and its proposers would be blamed.
+    """
+    last, genesis = reader.block(reader.height()), Crown()
+    genesis.apply(founding.crown)
+    expected = genesis.digest(1) if last is None else last.block.header.state_root
+    if reader.crown.digest(1) != expected:
+        raise StoreDamaged("the state's tree is not the one that the last block covers: run `lepton chain verify`")
 
 
 def _block_statements(certified: CertifiedBlock, receipts: Sequence[Receipt]) -> list[_Statement]:

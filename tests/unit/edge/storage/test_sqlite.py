@@ -149,6 +149,26 @@ async def test_the_crown_is_whole_when_few_slices_were_written(written: tuple[Sq
     reader.close()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE crown SET nodes = substr(nodes, 1, 64) || randomblob(2048)",
+        "UPDATE crown SET nodes = x'00'",
+        "DELETE FROM touched",
+        "UPDATE pages SET keys = substr(keys, 1, length(keys) - 1) || x'ff'",
+    ],
+)
+async def test_a_tree_that_is_not_the_last_blocks_is_not_opened(tmp_path: Path, damage: str) -> None:
+    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
+    async with await open_store(path, chain.founding) as store:
+        await write(store, chain, 2)
+    with sqlite3.connect(path) as other:
+        other.execute(damage)
+    other.close()
+    with pytest.raises(StoreDamaged, match="lepton chain verify"):
+        await open_store(path, chain.founding)
+
+
 async def test_a_block_builds_on_the_stored_state(written: tuple[SqliteStore, MemoryChain]) -> None:
     store, chain = written
     in_memory = chain.build()
