@@ -15,6 +15,9 @@ KEPT = [
     Plan(seed=1_073, liars=1),
     # A halt ended beside a row of fetched blocks: a vote was signed before the row was safe.
     Plan(seed=5_985, members=4, liars=None),
+    # The simulator itself: the end of a crashed member's old link came after its new one was up, and cut that off.
+    Plan(seed=45_061, members=6, transactions=6, liars=None),
+    Plan(seed=46_842, members=9, transactions=6, liars=None),
 ]
 """Seeds that found something, with what it was."""
 
