@@ -7,7 +7,8 @@ Nothing but the blocks of this replica changes the state, so what was read holds
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from node.base.ports import Crown, StateReader, Writes
+from node.base.crown import Crown
+from node.base.ports import StateReader, Writes
 
 PAGES_KEPT_MAX = 512
 VALUES_KEPT_MAX = 2_048

@@ -3,7 +3,8 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from node.base.ports import Crown, Writes
+from node.base.crown import Crown
+from node.base.ports import Writes
 
 
 class MemoryState:

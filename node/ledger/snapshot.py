@@ -12,7 +12,8 @@ from itertools import accumulate
 
 from node.base import crypto
 from node.base.codec import DecodeError, decode, encode
-from node.base.ports import CrownEntry, Verifier, Writes
+from node.base.crown import CrownEntry
+from node.base.ports import Verifier, Writes
 from node.base.types import (
     CertifiedBlock,
     Digest,

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from node.base.ports import CROWN_LEVELS, CROWN_SEGMENT, Crown, CrownEntry, TreeReader
+from node.base.crown import CROWN_LEVELS, CROWN_SEGMENT, Crown, CrownEntry
+from node.base.ports import TreeReader
 from node.base.types import ZERO_DIGEST, Digest
 
 LEAVES_MAX = 32
@@ -42,7 +43,6 @@ _NODE = b"lepton/state-node\x00"
 _LEAF_TAG, _BRANCH_TAG = b"\x00", b"\x01"
 _LEAF_NODE, _BRANCH_NODE = _NODE + _LEAF_TAG, _NODE + _BRANCH_TAG
 _LEAVES, _FORK = b"\x00", b"\x01"
-_NO_PART = bytes(_PART_BYTES)
 
 _PageReader = Callable[[int], bytes | None]
 _Pages = dict[int, bytes | None]

@@ -142,6 +142,13 @@ class _Gathering:
         latest = self.since_ms + GATHER_MS
         return latest if self.complete_ms is None else min(latest, self.complete_ms + ALONE_MS)
 
+    def look(self, companions: frozenset[OrgId], now: Instant) -> None:
+        """Whether all are here that are awaited now; where nobody is, these came too late for a block together."""
+        if not companions or not companions <= self.by_org.keys():
+            self.complete_ms = None
+        elif self.complete_ms is None:
+            self.complete_ms = now.mono_ms
+
 
 class Mempool:
     """Waiting transactions by organisation and nonce."""
@@ -158,7 +165,6 @@ class Mempool:
         self._renew = renew
         self._companions = companions
         self._gatherings: dict[tuple[str, str], _Gathering] = {}
-        self._gathered = 0
         self._early: dict[tuple[OrgId, Digest], Received] = {}
         self._limits = limits or Limits()
         self._queues: dict[OrgId, _Queue] = {}
@@ -181,9 +187,10 @@ class Mempool:
     @property
     def due_at(self) -> int | None:
         """When (`mono_ms`) a block should be made of what waits, 0 for at once; None while nothing waits."""
-        if len(self._by_id) > self._gathered:
+        gatherings = self._gatherings.values()
+        if len(self._by_id) > sum(len(gathering.by_id) for gathering in gatherings):
             return 0
-        return min((gathering.due_at for gathering in self._gatherings.values()), default=None)
+        return min((gathering.due_at for gathering in gatherings), default=None)
 
     def get(self, id_: Digest) -> Transaction | None:
         """The waiting transaction of this id."""
@@ -325,7 +332,9 @@ class Mempool:
         if not committed.transactions:
             effects.extend(self._give_up(now))
         for gathering in self._gatherings.values():
-            self._look(gathering, now)
+            # Where others are of another job, a block comes early.
+            latest = next(reversed(gathering.by_id.values()))
+            gathering.look(self._companions(latest) or frozenset(), now)
         early, self._early = self._early, {}
         for received in early.values():
             effects.extend(self._received(received.peer, received.transaction, now))
@@ -395,8 +404,12 @@ class Mempool:
         self._bytes += len(transaction.encoded)
         self._by_id[transaction.id] = transaction
         self._forms.add(transaction.encoded)
-        if self._companions(transaction) is not None:
-            self._gather(transaction, now)
+        companions = self._companions(transaction)
+        if companions is not None:
+            gathering = self._gatherings.setdefault((body.contract, body.method), _Gathering(now.mono_ms))
+            gathering.by_id[transaction.id] = transaction
+            gathering.by_org[body.org] += 1
+            gathering.look(companions, now)
 
     def _remove(self, transaction: Transaction) -> None:
         body = transaction.body
@@ -411,26 +424,9 @@ class Mempool:
             del self._queues[body.org]
         gathering = self._gatherings.get((body.contract, body.method))
         if gathering is not None and gathering.by_id.pop(transaction.id, None) is not None:
-            self._gathered -= 1
             gathering.by_org -= Counter((body.org,))
             if not gathering.by_id:
                 del self._gatherings[body.contract, body.method]
-
-    def _gather(self, transaction: Transaction, now: Instant) -> None:
-        body = transaction.body
-        gathering = self._gatherings.setdefault((body.contract, body.method), _Gathering(now.mono_ms))
-        gathering.by_id[transaction.id] = transaction
-        gathering.by_org[body.org] += 1
-        self._gathered += 1
-        self._look(gathering, now)
-
-    def _look(self, gathering: _Gathering, now: Instant) -> None:
-        """Whether all are here. The last one is asked about: where others are of another job, a block comes early."""
-        companions = self._companions(next(reversed(gathering.by_id.values())))
-        if not companions or not companions <= gathering.by_org.keys():
-            gathering.complete_ms = None
-        elif gathering.complete_ms is None:
-            gathering.complete_ms = now.mono_ms
 
 
 def _fingerprint(transaction: Transaction) -> bytes:

@@ -9,7 +9,7 @@ and the rest is computed. A turn is how many slices have been written; a note's 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from node.base.ports import CROWN_LEVELS, CROWN_SEGMENT, Crown, CrownEntry
+from node.base.crown import CROWN_LEVELS, CROWN_SEGMENT, Crown, CrownEntry
 from node.edge.storage.errors import StoreDamaged
 
 SLICES = (1 << CROWN_LEVELS) // CROWN_SEGMENT

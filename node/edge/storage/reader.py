@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from node.base.codec import DecodeError, decode
-from node.base.ports import Crown, CrownEntry, TransactionRecord
+from node.base.crown import Crown, CrownEntry
+from node.base.ports import TransactionRecord
 from node.base.types import Block, Certificate, CertifiedBlock, CertifiedHeader, Digest, Header, Height, Receipt
 from node.edge.storage.crown import slice_entries, touched_prefixes
 from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, database_trouble

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from node.base.ports import Crown, Writes
+from node.base.crown import Crown
+from node.base.ports import Writes
 from node.engine.remembered import (
     PAGES_KEPT_MAX,
     PAIRS_KEPT_MAX,

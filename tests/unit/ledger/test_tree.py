@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from node.base.ports import CROWN_LEVELS, Writes
+from node.base.crown import CROWN_LEVELS
+from node.base.ports import Writes
 from node.base.types import ZERO_DIGEST
 from node.ledger import tree
 from node.ledger.memory import MemoryState

@@ -11,6 +11,7 @@ from threading import get_ident
 import pytest
 
 from node.base.crypto import digest
+from node.base.ports import Writes
 from node.base.types import Digest, Genesis, Height
 from node.edge.storage import crown
 from node.edge.storage import sqlite as sqlite_module
@@ -21,8 +22,9 @@ from node.ledger.contracts.contract import view
 from node.ledger.contracts.sharing import Register, data_set
 from node.ledger.errors import ChainBroken
 from node.ledger.genesis import genesis_writes
+from node.ledger.memory import MemoryState
 from node.ledger.proofs import verify_chain
-from node.ledger.tree import state_root, tree_rows
+from node.ledger.tree import state_root, tree_rows, updated
 from node.testing.founding import Founding, MemoryChain
 from node.testing.signing import verify_hash
 
@@ -125,19 +127,24 @@ async def test_the_state_is_the_one_in_memory(written: tuple[SqliteStore, Memory
     assert store.state.get(b"nothing") is None
 
 
-async def test_the_crown_is_read_from_slices_of_any_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block writes half of them, so that notes are dropped on the way."""
-    for module in (crown, sqlite_module):
-        monkeypatch.setattr(module, "turn_after", lambda turn, entries: turn + crown.SLICES // 2)
-    chain, path = MemoryChain(Founding()), tmp_path / "ledger.sqlite"
-    for _ in range(BLOCKS):
-        async with await open_store(path, chain.founding) as store:
-            await write(store, chain)
-            kept = store._writer._conn.execute("SELECT count(*) FROM touched").fetchone()
-        assert kept == (min(chain.height, 2),)
-        reader = SqliteReader(path)
-        assert list(reader.stored_tree()) == whole_tree(chain)
-        reader.close()
+async def test_the_crown_is_read_from_slices_of_any_age(tmp_path: Path) -> None:
+    """Every block changes so much that it writes half of them, so notes are dropped on the way."""
+    chain, path, kept = MemoryChain(Founding()), tmp_path / "ledger.sqlite", []
+    state = MemoryState()
+    state.apply(genesis_writes(chain.founding.genesis))
+    async with await open_store(path, chain.founding) as store:
+        for block in range(4):
+            changes = tuple((b"%d/%05d" % (block % 3, number), b"%d" % block) for number in range(36_000))
+            tree = updated(state, changes)
+            writes = Writes(changes, tree.pages, tree.crown)
+            executed = chain.extend()
+            await store.commit(chain.certified[-1], executed.receipts, writes)
+            state.apply(writes)
+            kept.append(store._writer._conn.execute("SELECT count(*) FROM touched").fetchone()[0])
+            reader = SqliteReader(path)
+            assert list(reader.stored_tree()) == list(tree_rows(sorted(state.pages.items()), state.crown))
+            reader.close()
+    assert kept == [1, 2, 2, 2]
 
 
 async def test_the_crown_is_whole_when_few_slices_were_written(written: tuple[SqliteStore, MemoryChain]) -> None:
