@@ -195,7 +195,7 @@ def test_an_interrupted_adding_leaves_no_version_and_is_swept(tmp_path: Path) ->
     assert chunk_files(vault) == []
     assert vault.records.names() == []
     stray = Path(vault.default_place) / "ab" / ("ab" * 32 + ".draft")
-    stray.parent.mkdir(parents=True)
+    stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_bytes(b"left by a process that was killed")
     version = vault.add(looked, "rows", **WORDS)
     assert len(chunk_files(vault)) == len(version.digests)
