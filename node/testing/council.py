@@ -30,7 +30,6 @@ from node.base.types import (
     Statement,
     Vote,
     VoteKind,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     transactions_root,
     vote_signing_bytes,
@@ -92,7 +91,7 @@ class Forge:
     ) -> Proposal:
         """A signed proposal, by the round's proposer unless said otherwise."""
         org = org or self.proposer(round_)
-        signature = self._sign(org, proposal_signing_bytes(self.chain, self.height, round_, block.digest))
+        signature = self.vote(org, VoteKind.PREPARE, block, round_).signature
         return Proposal(round_, block.header, (), None, round_changes, prepared, org, signature)
 
     def vote(self, org: OrgId, kind: VoteKind, block: Block, round_: int = 0) -> Vote:

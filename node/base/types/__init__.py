@@ -12,7 +12,6 @@ from node.base.types.agreement import (
     Vote,
     VoteKind,
     certificate_digest,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     vote_signing_bytes,
 )
@@ -160,7 +159,6 @@ __all__ = [
     "member_set_digest",
     "open_version_key",
     "parameters_digest",
-    "proposal_signing_bytes",
     "read_envelope",
     "receipts_root",
     "round_change_signing_bytes",

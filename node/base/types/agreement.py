@@ -1,7 +1,7 @@
 """What members sign when they agree: proposals, votes, round changes, certificates (QBFT, arXiv 2002.03613).
 
 Every signature covers a fixed layout: tag, chain, kind, height, round, digest; a round change also its prepared
-round and digest, or an explicit none.
+round and digest, or an explicit none. A proposal is signed as its proposer's prepare: who proposes a block prepares it.
 """
 
 import enum
@@ -19,20 +19,14 @@ _TAG = b"lepton/vote\x00\x01"
 class VoteKind(enum.IntEnum):
     """The kinds of signed statement at one height; a signature of one never counts as another."""
 
-    PROPOSAL = 1
     PREPARE = 2
     COMMIT = 3
     ROUND_CHANGE = 4
 
 
 def vote_signing_bytes(chain: Digest, kind: VoteKind, height: int, round_: int, block: Digest) -> bytes:
-    """What a prepare or commit signs."""
+    """What a prepare or commit signs, and a proposal, which is a prepare."""
     return _LAYOUT.pack(_TAG, chain, kind.value, height, round_, block)
-
-
-def proposal_signing_bytes(chain: Digest, height: int, round_: int, block: Digest) -> bytes:
-    """What a proposer signs."""
-    return vote_signing_bytes(chain, VoteKind.PROPOSAL, height, round_, block)
 
 
 def round_change_signing_bytes(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from node.base.types.agreement import Certificate, RoundChange
-from node.base.types.ledger import Block, Header
+from node.base.types.agreement import Certificate, RoundChange, Vote, VoteKind
+from node.base.types.ledger import Block, Header, header_digest
 from node.base.types.names import Digest, OrgId, Signature
 
 
@@ -13,6 +13,9 @@ class Proposal:
 
     In round 0 there is no justification. In a later round `round_changes` is a quorum for that round, and
     `prepared` the prepare certificate of the highest prepared block among them, which must be this one.
+
+    Its signature is that of its proposer's prepare, which is not sent again (PBFT, Castro and Liskov 1999, 4.2: the
+    pre-prepare stands for the primary's prepare). So two proposals in one round are two prepares, one kind of proof.
     """
 
     round: int
@@ -23,6 +26,12 @@ class Proposal:
     prepared: Certificate | None
     org: OrgId
     signature: Signature
+
+    @property
+    def prepare(self) -> Vote:
+        """The proposer's prepare."""
+        header = self.header
+        return Vote(VoteKind.PREPARE, header.height, self.round, header_digest(header), self.org, self.signature)
 
 
 @dataclass(frozen=True, slots=True)

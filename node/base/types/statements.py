@@ -10,7 +10,6 @@ from node.base.types.agreement import (
     round_change_signing_bytes,
     vote_signing_bytes,
 )
-from node.base.types.ledger import header_digest
 from node.base.types.names import ZERO_DIGEST, Digest, Height, OrgId, Signature
 from node.base.types.proposals import Proposal
 
@@ -35,17 +34,7 @@ def statement_of(message: Proposal | Vote | RoundChange) -> Statement:
     """The statement that a message makes."""
     match message:
         case Proposal():
-            header = message.header
-            return Statement(
-                VoteKind.PROPOSAL,
-                message.org,
-                header.height,
-                message.round,
-                header_digest(header),
-                None,
-                None,
-                message.signature,
-            )
+            return statement_of(message.prepare)
         case Vote():
             return Statement(
                 message.kind, message.org, message.height, message.round, message.block, None, None, message.signature

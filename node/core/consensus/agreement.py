@@ -1,6 +1,6 @@
 """What this member knows about one height, bounded whatever its peers send. Decides nothing."""
 
-from node.base.types import Block, Digest, OrgId, PreparedBlock, Proposal
+from node.base.types import Block, Digest, OrgId, PreparedBlock, Proposal, VoteKind
 from node.core.consensus.justification import Context
 from node.core.consensus.pen import Pen
 from node.core.consensus.votes import RoundChangeBook, VoteBook
@@ -41,6 +41,10 @@ class Agreement:
         self.round_changes = RoundChangeBook()
         self.evidence: dict[tuple[int, Digest], PreparedBlock] = {}
         self.executed: dict[Digest, Block] = {}
+
+    def votes(self, kind: VoteKind) -> VoteBook:
+        """The prepares, or the commits."""
+        return self.prepares if kind is VoteKind.PREPARE else self.commits
 
     def is_locked_by(self, round_: int, block: Digest) -> bool:
         """Whether this member is locked on this block by prepares of this round, its own."""

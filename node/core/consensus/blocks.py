@@ -21,7 +21,7 @@ class Blocks(Rounds):
         at = self._agreement
         if at.decided or not self._is_voter or self._members.proposer(at.context.height, at.round) != self._org:
             return
-        if at.pen.signed(VoteKind.PROPOSAL) is not None or at.proposal is not None or at.building_round == at.round:
+        if not self._may_propose() or at.building_round == at.round:
             return
         prepared: PreparedBlock | None = None
         if at.round == 0:
@@ -40,12 +40,17 @@ class Blocks(Rounds):
         else:
             self._effects.append(ExecuteBlock(prepared.block))
 
+    def _may_propose(self) -> bool:
+        """Whether nothing was proposed or prepared in this round, this member's turn."""
+        at = self._agreement
+        return at.pen.signed(VoteKind.PREPARE) is None and at.proposal is None
+
     def _on_built(self, round_: int, block: Block) -> None:
         at = self._agreement
         if at.decided or at.round != round_ or at.building_round != round_:
             return
         at.building_round = None
-        if at.pen.signed(VoteKind.PROPOSAL) is None and at.proposal is None:
+        if self._may_propose():
             at.keep_executed(block)
             self._propose(block)
 
@@ -61,12 +66,8 @@ class Blocks(Rounds):
             round_changes, prepared = choice.round_changes, choice.prepared
         ids = tuple(transaction.id for transaction in block.transactions)
         proposal = at.pen.proposal(block, ids, round_changes, None if prepared is None else prepared.certificate)
-        if at.pen.signed(VoteKind.PREPARE) is not None:
-            self._effects.append(PersistVotes((proposal,)))
-            return self._send_own(proposal)
-        prepare = at.pen.vote(VoteKind.PREPARE, block.digest)
-        self._effects.append(PersistVotes((proposal, prepare)))
-        return self._send_own(proposal, prepare)
+        self._effects.append(PersistVotes((proposal,)))
+        return self._send_own(proposal)
 
     def _on_executed(self, block: Block) -> None:
         at = self._agreement

@@ -151,7 +151,7 @@ class Consensus(Messages):
         change = at.pen.signed(VoteKind.ROUND_CHANGE)
         if change is not None and at.lock is not None and self._members.proposer(at.context.height, at.round) == peer:
             self._effects.append(SendTo(peer, at.lock))
-        for kind in (VoteKind.ROUND_CHANGE, VoteKind.PROPOSAL, VoteKind.PREPARE, VoteKind.COMMIT):
+        for kind in (VoteKind.ROUND_CHANGE, VoteKind.PREPARE, VoteKind.COMMIT):
             message = at.pen.signed(kind)
             if message is not None:
                 self._effects.append(SendTo(peer, message))

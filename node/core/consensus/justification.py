@@ -18,9 +18,9 @@ from node.base.types import (
     VoteKind,
     certificate_digest,
     header_digest,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     transactions_root,
+    vote_signing_bytes,
 )
 from node.ledger.certificates import verify_certificate
 
@@ -78,7 +78,7 @@ def check_proposal(context: Context, proposal: Proposal) -> str | None:
         return "does not follow this chain's head"
     if header.last_certificate != certificate_digest(proposal.last_certificate):
         return "carries another certificate than its header names"
-    signed = proposal_signing_bytes(context.chain, context.height, proposal.round, header_digest(header))
+    signed = vote_signing_bytes(context.chain, VoteKind.PREPARE, context.height, proposal.round, header_digest(header))
     if not context.verify(key, signed, proposal.signature):
         return f"carries no signature of {proposal.org}"
     if proposal.round == 0 and (proposal.round_changes or proposal.prepared is not None):

@@ -83,6 +83,8 @@ class Messages(Blocks):
             at.round_changes.add(change)
             at.note_round(change.org, change.round)
         at.proposal, at.proposed = proposal, digest
+        if self._is_first(proposal.prepare):
+            at.prepares.add(proposal.prepare)
         self._heard(proposal.org, proposal.round)
         for vote in at.prepares.of_round(at.round):
             self._contradict(vote)
@@ -103,20 +105,23 @@ class Messages(Blocks):
             at.seconded.add(vote.org)
             self._heard(vote.org, vote.round)
             return
-        book = at.prepares if vote.kind is VoteKind.PREPARE else at.commits
-        known = book.find(vote.org, vote.round)
-        if known is not None:
-            if known.block != vote.block:
-                self._fault(vote.org, f"signed two {vote.kind.name.lower()}s in round {vote.round}")
+        if not self._is_first(vote):
             return
         signed = vote_signing_bytes(self._chain, vote.kind, vote.height, vote.round, vote.block)
         if not self._verify(self._members.keys[vote.org], signed, vote.signature):
             self._fault(vote.org, f"its {vote.kind.name.lower()} in round {vote.round} carries no signature of it")
             return
-        book.add(vote)
+        at.votes(vote.kind).add(vote)
         self._heard(vote.org, vote.round)
         self._contradict(vote)
         self._advance()
+
+    def _is_first(self, vote: Vote) -> bool:
+        """Whether nothing of its kind is known of its member in its round; another block in its place is a fault."""
+        known = self._agreement.votes(vote.kind).find(vote.org, vote.round)
+        if known is not None and known.block != vote.block:
+            self._fault(vote.org, f"signed two {vote.kind.name.lower()}s in round {vote.round}")
+        return known is None
 
     def _contradict(self, vote: Vote) -> None:
         """Whoever prepares another block was told otherwise by the proposer: show it what was proposed here."""

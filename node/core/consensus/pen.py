@@ -18,7 +18,6 @@ from node.base.types import (
     Signature,
     Vote,
     VoteKind,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     vote_signing_bytes,
 )
@@ -31,7 +30,7 @@ def kind_of(message: Signed) -> VoteKind:
     """The kind of statement that a message is."""
     match message:
         case Proposal():
-            return VoteKind.PROPOSAL
+            return VoteKind.PREPARE
         case Vote():
             return message.kind
         case RoundChange():
@@ -56,7 +55,7 @@ class Pen:
         return self._signer is not None
 
     def signed(self, kind: VoteKind) -> Signed | None:
-        """What was signed of this kind in the current round."""
+        """What was signed of this kind in the current round; a proposal is its proposer's prepare."""
         return self._signed.get(kind)
 
     def move_to(self, round_: int) -> None:
@@ -79,16 +78,16 @@ class Pen:
         round_changes: tuple[RoundChange, ...],
         prepared: Certificate | None,
     ) -> Proposal:
-        """Sign a proposal of the block in the current round."""
-        signature = self._sign(proposal_signing_bytes(self._chain, self._height, self._round, block.digest))
+        """Sign a proposal of the block in the current round, which prepares it."""
+        signature = self._sign(self._vote_bytes(VoteKind.PREPARE, block.digest))
         proposal = Proposal(
             self._round, block.header, ids, block.last_certificate, round_changes, prepared, self._org, signature
         )
-        return self._keep(VoteKind.PROPOSAL, proposal)
+        return self._keep(VoteKind.PREPARE, proposal)
 
     def vote(self, kind: VoteKind, block: Digest) -> Vote:
         """Sign a prepare or commit in the current round."""
-        signature = self._sign(vote_signing_bytes(self._chain, kind, self._height, self._round, block))
+        signature = self._sign(self._vote_bytes(kind, block))
         return self._keep(kind, Vote(kind, self._height, self._round, block, self._org, signature))
 
     def round_change(self, prepared: Certificate | None) -> RoundChange:
@@ -100,6 +99,9 @@ class Pen:
         )
         message = RoundChange(self._height, self._round, prepared_round, prepared_block, self._org, signature)
         return self._keep(VoteKind.ROUND_CHANGE, message)
+
+    def _vote_bytes(self, kind: VoteKind, block: Digest) -> bytes:
+        return vote_signing_bytes(self._chain, kind, self._height, self._round, block)
 
     def _sign(self, message: bytes) -> Signature:
         assert self._signer is not None, "who only listens signs nothing"

@@ -71,11 +71,10 @@ class Seat(ABC):
     def _receive(self, peer: OrgId, message: ConsensusMessage) -> None:
         """Take a message of a member, this one's own too."""
 
-    def _send_own(self, *messages: Signed) -> None:
+    def _send_own(self, message: Signed) -> None:
         """Send what was persisted, then pass it through the same checks as everybody's."""
-        self._effects.extend(Broadcast(message) for message in messages)
-        for message in messages:
-            self._receive(self._org, message)
+        self._effects.append(Broadcast(message))
+        self._receive(self._org, message)
 
     def _fault(self, peer: OrgId, reason: str) -> None:
         if peer == self._org:

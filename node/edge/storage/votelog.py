@@ -30,7 +30,7 @@ from node.base.types import GENESIS_HEIGHT, Digest, Height
 from node.edge.storage.errors import StoreBusy, StoreDamaged, StoreError, StoreForeign, cannot_write
 from node.edge.storage.files import OS_FILES, PRIVATE_MODE, Files, replace_atomically
 
-_TAG = b"lepton votes 2\n"
+_TAG = b"lepton votes 3\n"
 _HEAD_BYTES = len(_TAG) + 32
 _MARK = b"\xf5vl\n"
 _FRAME = struct.Struct(">4sII")

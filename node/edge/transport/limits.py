@@ -2,7 +2,7 @@
 
 from node.edge.transport.versions import Versions
 
-PROTOCOL_VERSIONS = Versions(1, 1)
+PROTOCOL_VERSIONS = Versions(2, 2)
 """What this program speaks. A change of frames or messages that an older node cannot read is a new version."""
 SOFTWARE_CHARACTERS_MAX = 32
 

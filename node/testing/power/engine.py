@@ -361,7 +361,7 @@ def signed_by(org: OrgId, message: bytes) -> Signed | None:
         case Vote() as found if found.org == org:
             return Signed(found.height, found.round, found.kind.name, message)
         case Proposal() as found if found.org == org:
-            return Signed(found.header.height, found.round, "PROPOSAL", message)
+            return Signed(found.header.height, found.round, found.prepare.kind.name, message)
         case RoundChange() as found if found.org == org:
             return Signed(found.height, found.round, "ROUND_CHANGE", message)
         case _:

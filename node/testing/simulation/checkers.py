@@ -132,7 +132,7 @@ class Checkers:
             case PreparedBlock():
                 self._check_lock(org, message)
             case Proposal():
-                self._check_signed(org, VoteKind.PROPOSAL, message.header.height, message.round, entry)
+                self._check_signed(org, VoteKind.PREPARE, message.header.height, message.round, entry)
                 self._check_proposal(message)
             case RoundChange():
                 self._check_signed(org, VoteKind.ROUND_CHANGE, message.height, message.round, entry)
@@ -208,6 +208,7 @@ class Checkers:
     def _learn(self, message: PeerMessage) -> None:
         if isinstance(message, Proposal):
             self._proposals[message.header.height, message.round].append(message)
+            self._learn(message.prepare)
         elif isinstance(message, Vote) and message.kind is VoteKind.PREPARE:
             self._prepares[message.height, message.round, message.block].append(message)
 

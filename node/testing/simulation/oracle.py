@@ -15,7 +15,6 @@ from node.base.types import (
     Vote,
     VoteKind,
     header_digest,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     vote_signing_bytes,
 )
@@ -58,7 +57,7 @@ class Oracle:
         height, round_, block = proposal.header.height, proposal.round, header_digest(proposal.header)
         if proposal.org != proposer(members, height, round_):
             return False
-        message = proposal_signing_bytes(self._chain, height, round_, block)
+        message = vote_signing_bytes(self._chain, VoteKind.PREPARE, height, round_, block)
         if not self._signed(members, proposal.org, message, proposal.signature):
             return False
         if round_ == 0:

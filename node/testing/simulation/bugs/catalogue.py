@@ -65,7 +65,19 @@ BUGS: tuple[Bug, ...] = (
         "if vote.kind not in (VoteKind.PREPARE, VoteKind.COMMIT):",
         "if False:",
     ),
-    Bug("two votes in one round are no fault", _MESSAGES, "if known.block != vote.block:", "if False:"),
+    Bug(
+        "two votes in one round are no fault",
+        _MESSAGES,
+        "if known is not None and known.block != vote.block:",
+        "if False:",
+    ),
+    Bug("a proposal is not its proposer's prepare", _MESSAGES, "at.prepares.add(proposal.prepare)", "pass"),
+    Bug(
+        "a member that prepared may still propose",
+        _BLOCKS,
+        "return at.pen.signed(VoteKind.PREPARE) is None and at.proposal is None",
+        "return at.proposal is None",
+    ),
     Bug(
         "two round changes for one round are no fault",
         _MESSAGES,
@@ -137,10 +149,10 @@ BUGS: tuple[Bug, ...] = (
         "pass",
     ),
     Bug(
-        "the prepare of a proposer is not written",
+        "proposals are not written",
         _BLOCKS,
-        "self._effects.append(PersistVotes((proposal, prepare)))",
         "self._effects.append(PersistVotes((proposal,)))",
+        "pass",
     ),
     Bug("prepares are not written", _BLOCKS, "self._effects.append(PersistVotes((prepare,)))", "pass"),
     Bug(

@@ -60,7 +60,7 @@ def forgeries_are_named() -> None:
         "forges a round change": replace(change, signature=kit.forged()),
         "votes in another's name": replace(vote, org=other),
         "asks in another's name": replace(change, org=other),
-        "votes for a proposal": kit.vote(VoteKind.PROPOSAL, 0, kit.any_digest()),
+        "votes for a round change": kit.vote(VoteKind.ROUND_CHANGE, 0, kit.any_digest()),
         "speaks of a round beyond the last": kit.vote(VoteKind.PREPARE, ROUND_BEYOND, kit.any_digest()),
         "asks for a round beyond the last": kit.round_change(ROUND_BEYOND),
         "asks for a round below the first": kit.round_change(-1),

@@ -25,7 +25,6 @@ from node.base.types import (
     Vote,
     VoteKind,
     header_digest,
-    proposal_signing_bytes,
     round_change_signing_bytes,
     transaction_signing_bytes,
     vote_signing_bytes,
@@ -152,9 +151,9 @@ class Kit:
         """A proposal of the block, or of another header over its transactions, rightly signed."""
         header = header or block.header
         ids = tuple(transaction.id for transaction in block.transactions)
-        signed = proposal_signing_bytes(self.chain, header.height, round_, header_digest(header))
+        prepare = self.vote(VoteKind.PREPARE, round_, header_digest(header), header.height)
         return Proposal(
-            round_, header, ids, block.last_certificate, tuple(round_changes), prepared, self.org, self.sign(signed)
+            round_, header, ids, block.last_certificate, tuple(round_changes), prepared, self.org, prepare.signature
         )
 
     def sign(self, message: bytes) -> Signature:

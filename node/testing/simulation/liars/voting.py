@@ -93,7 +93,7 @@ class WrongHeights(Tactic):
         """One of each kind."""
         kit, rng = self.kit, self.kit.rng
         height = rng.choice((kit.height - 1, kit.height + 1, kit.height + 2, kit.height + 10**6, 0, 2**63 - 1))
-        kind = rng.choice((VoteKind.PREPARE, VoteKind.COMMIT, VoteKind.PROPOSAL))
+        kind = rng.choice((VoteKind.PREPARE, VoteKind.COMMIT, VoteKind.ROUND_CHANGE))
         kit.post_all(
             kit.vote(kind, rng.randint(0, 3), kit.any_digest(), height),
             kit.round_change(rng.randint(0, 3), None, None, height),

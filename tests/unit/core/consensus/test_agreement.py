@@ -240,6 +240,35 @@ def test_a_prepare_that_comes_after_the_quorum_is_counted_and_not_verified():
     assert machine.standing.rounds == dict.fromkeys(forge.orgs, 0)
 
 
+def test_a_proposal_is_its_proposers_prepare_and_signed_once():
+    council = Council(4)
+    proposer, member, third, _ = (
+        council.forge.proposer(0),
+        *(org for org in council.forge.orgs if org != council.forge.proposer(0)),
+    )
+    council.deliver = lambda sender, receiver, message: (
+        isinstance(message, Proposal) or (sender, receiver) == (third, member)
+    )
+
+    council.work()
+
+    said = [message for org, message in council.sent if org == proposer]
+    assert [type(message) for message in said] == [Proposal]
+    (lock,) = (message for message in council.logs[member] if isinstance(message, PreparedBlock))
+    assert {signed.org for signed in lock.certificate.signatures} == {proposer, member, third}
+
+
+def test_who_prepared_in_its_own_round_proposes_nothing_in_it():
+    forge = Forge(4)
+    org = forge.proposer(0)
+    machine = forge.machine(org)
+    machine.step(forge.start_height(), now=START)
+    machine.step(consensus.Restored((forge.vote(org, VoteKind.PREPARE, forge.block(org)),)), now=START)
+
+    assert machine.step(consensus.WorkAvailable(), now=START) == []
+    assert machine.step(consensus.Built(0, forge.block(org, mark=1)), now=START) == []
+
+
 def test_a_prepare_of_another_block_is_verified_and_proven_after_the_quorum_too():
     forge = Forge(4)
     proposer, second, third, liar = forge.proposer(0), *(org for org in forge.orgs if org != forge.proposer(0))

@@ -246,7 +246,6 @@ def test_votes_with_a_changed_field_or_of_a_wrong_kind_do_not_count():
         replace(good, signature=BAD),
         replace(good, round=1),
         replace(good, kind=VoteKind.COMMIT),
-        replace(good, kind=VoteKind.PROPOSAL),
         replace(good, kind=VoteKind.ROUND_CHANGE),
         replace(good, block=other.digest),
         replace(good, round=-1),

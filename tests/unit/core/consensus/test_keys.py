@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from node.base.types import Height, Member, MemberSet, PublicKey, VoteKind, proposal_signing_bytes
+from node.base.types import Height, Member, MemberSet, PublicKey, VoteKind, vote_signing_bytes
 from node.core import consensus
 from node.testing.council import START, Council, Forge
 from node.testing.signing import HashSigner, verify_hash
@@ -24,7 +24,7 @@ def test_each_height_is_signed_with_the_key_that_its_set_names():
         block = replace(block, header=replace(block.header, height=Height(height)))
         effects = machine.step(consensus.Built(0, block), now=START)
         proposal = next(effect.message for effect in effects if isinstance(effect, consensus.Broadcast))
-        signed.append((proposal_signing_bytes(forge.chain, height, 0, block.digest), proposal.signature))
+        signed.append((vote_signing_bytes(forge.chain, VoteKind.PREPARE, height, 0, block.digest), proposal.signature))
 
     for key, (message, signature) in zip((old, new), signed, strict=True):
         assert verify_hash(key.public_key, message, signature)

@@ -30,9 +30,9 @@ def test_persist_stands_before_what_is_sent_and_a_lock_before_its_commit():
             persisted.extend(effect.messages)
         if isinstance(effect, consensus.Broadcast):
             assert effect.message in persisted
-    # The proposal and its proposer's prepare are one write.
+    # The proposal is its proposer's prepare too.
     assert isinstance(proposing[0], consensus.PersistVotes)
-    assert [type(message) for message in proposing[0].messages] == [Proposal, Vote]
+    assert [type(message) for message in proposing[0].messages] == [Proposal]
     written = [message for e in effects if isinstance(e, consensus.PersistVotes) for message in e.messages]
     lock, commit = written[-2:]
     assert isinstance(lock, PreparedBlock)

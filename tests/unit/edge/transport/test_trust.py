@@ -12,13 +12,14 @@ from node.base.types import Digest, OrgId
 from node.edge.storage.identity import make_tls_secret
 from node.edge.transport import RefusalKind
 from node.edge.transport.credentials import certificate_name, to_pem
+from node.edge.transport.limits import PROTOCOL_VERSIONS
 
 A, B, C = (OrgId(name) for name in "abc")
 OTHER_CHAIN = Digest(bytes(32))
 
 
 @asynccontextmanager
-async def raw_call(party, chain, *, claim=B, secret=None, versions="1-1", method="Control"):
+async def raw_call(party, chain, *, claim=B, secret=None, versions=str(PROTOCOL_VERSIONS), method="Control"):
     """A client that does as it likes: `secret` is its TLS identity, None for no certificate."""
     key, certificate = (secret.key_pem, to_pem(secret.certificate)) if secret else (None, None)
     credentials = grpc.ssl_channel_credentials(to_pem(party.tls.certificate), key, certificate)
@@ -51,7 +52,8 @@ async def status_of(call) -> tuple[grpc.StatusCode, str]:
 
 
 def hello(chain, org=B, instance=b"12345678") -> Frame:
-    return Frame(hello=Hello(version_lowest=1, version_highest=1, chain=chain, org=org, instance=instance))
+    lowest, highest = PROTOCOL_VERSIONS.lowest, PROTOCOL_VERSIONS.highest
+    return Frame(hello=Hello(version_lowest=lowest, version_highest=highest, chain=chain, org=org, instance=instance))
 
 
 def messages(body) -> Frame:
@@ -126,13 +128,13 @@ async def test_another_chain_or_version_is_refused(parties, chain):
 
     async with raw_call(a, OTHER_CHAIN, secret=parties.secret("b")) as call:
         first = await status_of(call)
-    async with raw_call(a, chain, secret=parties.secret("b"), versions="2-3") as call:
+    async with raw_call(a, chain, secret=parties.secret("b"), versions="3-4") as call:
         second = await status_of(call)
 
     assert first[0] is grpc.StatusCode.FAILED_PRECONDITION
     assert second[0] is grpc.StatusCode.UNIMPLEMENTED
-    assert "1-1" in second[1]
-    assert "2-3" in second[1]
+    assert str(PROTOCOL_VERSIONS) in second[1]
+    assert "3-4" in second[1]
     assert [refusal.kind for refusal in a.heard.refusals] == [RefusalKind.WRONG_CHAIN, RefusalKind.WRONG_VERSION]
 
 

@@ -134,7 +134,7 @@ def agreed() -> tuple[list[tuple[OrgId, bytes]], CertifiedBlock]:
 
 
 AGREEMENT, BLOCK = agreed()
-"""A body, a proposal, three prepares, three commits."""
+"""A body, a proposal, two prepares, three commits."""
 
 
 def catch_up() -> list[tuple[OrgId, bytes]]:
@@ -156,8 +156,8 @@ def merges(*lengths: int) -> Iterator[tuple[int, ...]]:
 
 def test_what_the_streams_are_made_of():
     names = [type(decode(PeerMessage, message)).__name__ for _, message in AGREEMENT]
-    assert sorted(names) == ["Proposal", "Transactions", *["Vote"] * 6]
-    assert sum(1 for _ in merges(len(AGREEMENT), 2, 1)) == 495
+    assert sorted(names) == ["Proposal", "Transactions", *["Vote"] * 5]
+    assert sum(1 for _ in merges(len(AGREEMENT), 2, 1)) == 360
 
 
 def test_every_interleaving_applies_the_block_once_and_signs_nothing_twice():

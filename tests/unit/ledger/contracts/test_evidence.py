@@ -49,7 +49,7 @@ def known(society: Society) -> list[Fault]:
     return list(faults(view(society.state, "evidence")))
 
 
-@pytest.mark.parametrize("kind", [VoteKind.PROPOSAL, VoteKind.PREPARE, VoteKind.COMMIT])
+@pytest.mark.parametrize("kind", [VoteKind.PREPARE, VoteKind.COMMIT])
 def test_two_blocks_in_one_round_name_the_member_and_suspend_it(kind: VoteKind) -> None:
     society = Society(["ada", "bob", "cid", "dot"])
     society.blocks(1)
