@@ -8,7 +8,7 @@ from collections.abc import Iterable
 CROWN_LEVELS = 18
 """At most 17 MB; at a million keys a page below has four."""
 CROWN_SEGMENT = 64
-"""Nodes that are allocated together: a small state needs few of them."""
+"""Nodes that are allocated together: a small state needs few of them, until all are reserved."""
 _EMPTY_SEGMENT = bytes(32 * CROWN_SEGMENT)
 CrownEntry = tuple[int, int, bytes]
 """A node of the crown: its index, how many keys stand below it (2: more than one), its digest."""
@@ -23,6 +23,10 @@ class Crown:
         self.counts = bytearray(2 << CROWN_LEVELS)
         self.segments: list[bytes | bytearray] = [_EMPTY_SEGMENT] * ((2 << CROWN_LEVELS) // CROWN_SEGMENT)
         """The digests, 32 bytes for each node, zero where nothing stands below."""
+
+    def reserve(self) -> None:
+        """Take the memory of all nodes now, so that who holds it does not grow with the state."""
+        self.segments = [bytearray(one) if one is _EMPTY_SEGMENT else one for one in self.segments]
 
     def digest(self, index: int) -> bytes:
         """Of the node with this index."""

@@ -56,7 +56,7 @@ _TABLES = (
 CACHE_KIB = 2_048
 PRUNED_AT_ONCE = 200
 FEW_ROWS = 512
-SHORT_S = 0.002
+SHORT_S = 0.005
 """Few rows on a disk that is usually done in this time are written where it is asked for: the way to the writer's
 thread and back costs a member more than that, on the path of every block. A slower disk must not hold up the loop."""
 _BY_HEIGHT = ("blocks", "receipts", "transactions")
@@ -75,6 +75,8 @@ class SqliteStore:
         self._reader = reader
         self._writing = asyncio.Lock()
         self._crown = reader.crown
+        # A daemon that will need it in a month must find out today that the machine is too small.
+        self._crown.reserve()
         self._turn = reader.turn()
         """How many slices of the crown have been written in turn."""
         self._usual_s = 0.0
@@ -170,6 +172,7 @@ class SqliteStore:
             yield "UPDATE meta SET value = ? WHERE key = ?", [(header.height, "base")]
 
         def done() -> None:
+            crown.reserve()
             self._crown, self._turn = crown, 0
             self._reader.replaced(crown)
 

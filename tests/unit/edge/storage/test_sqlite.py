@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -145,6 +146,19 @@ async def test_the_crown_is_read_from_slices_of_any_age(tmp_path: Path) -> None:
             assert list(reader.stored_tree()) == list(tree_rows(sorted(state.pages.items()), state.crown))
             reader.close()
     assert kept == [1, 2, 2, 2]
+
+
+async def test_a_store_takes_the_crowns_memory_when_it_opens_and_no_more(tmp_path: Path) -> None:
+    def taken() -> int:
+        return sum({id(part): sys.getsizeof(part) for part in store.state.crown.segments}.values())
+
+    chain = MemoryChain(Founding())
+    async with await open_store(tmp_path / "ledger.sqlite", chain.founding) as store:
+        before = taken()
+        await write(store, chain, 20)
+
+        assert state_root(store.state) == state_root(chain.state)
+        assert taken() == before > 16 << 20
 
 
 async def test_the_crown_is_whole_when_few_slices_were_written(written: tuple[SqliteStore, MemoryChain]) -> None:
