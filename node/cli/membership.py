@@ -176,7 +176,7 @@ def leave(
 
 
 def members(context: typer.Context, json: Json = False) -> None:
-    """Who belongs to the network, in which state, with which key and TLS term; open motions and waiting changes.
+    """Who belongs to the network, in which state, with which key and TLS term; open motions, waiting changes, faults.
 
     Example: lepton --dir north network members
     """
@@ -194,6 +194,13 @@ def members(context: typer.Context, json: Json = False) -> None:
     if found["waiting"]:
         changes = [(w["org"], w["change"], w["accepted"]) for w in found["waiting"]]
         print_table("accepted, not in force yet", ["organisation", "change", "accepted at height"], changes)
+    if found["faults"]:
+        faults = [
+            (f["org"], f"two {f['signed_twice']}s", f"{f['height']} / {f['round']}", f["reporter"], f["time"])
+            for f in found["faults"]
+        ]
+        columns = ["organisation", "signed", "height / round", "shown by", "when"]
+        print_table("proven contradictions, for ever", columns, faults)
 
 
 def motions(context: typer.Context, json: Json = False) -> None:

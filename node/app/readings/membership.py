@@ -1,4 +1,4 @@
-"""What the operator sees of the membership: who is what, which motions are open, which changes wait."""
+"""What the operator sees of the membership: who is what, which motions are open, which changes wait, who cheated."""
 
 from typing import Any, assert_never
 
@@ -7,8 +7,9 @@ from node.base.codec import encode
 from node.base.ports import StateReader
 from node.base.types import MemberSet
 from node.edge.storage import readable_card
-from node.ledger.contracts import membership
+from node.ledger.contracts import evidence, membership
 from node.ledger.contracts.contract import View, view
+from node.ledger.contracts.evidence import Fault
 from node.ledger.contracts.membership import (
     Admit,
     Adopt,
@@ -45,6 +46,20 @@ def read_membership(state: StateReader) -> dict[str, Any]:
             {"change": _change(queued.change), "org": queued.change.org, "accepted": queued.accepted}
             for _, queued in membership.queue(entries)
         ],
+        "faults": [_fault(fault) for fault in evidence.faults(view(state, evidence.NAME))],
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    said = fault.first
+    return {
+        "org": said.org,
+        "signed_twice": said.kind.name.lower().replace("_", " "),
+        "height": said.height,
+        "round": said.round,
+        "reporter": fault.reporter,
+        "time": iso(fault.time_ms),
+        "suspended": fault.suspends,
     }
 
 

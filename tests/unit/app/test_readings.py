@@ -7,13 +7,16 @@ from node.app.readings import read
 from node.app.readings.moments import iso
 from node.base.codec import encode
 from node.base.ports import Writes
-from node.base.types import Digest, Height, OrgId
+from node.base.types import Digest, Height, OrgId, Signature, Statement, VoteKind, statement_signing_bytes
 from node.ledger.contracts.access import ACCESS, Ask, Grant
 from node.ledger.contracts.agreements import AGREEMENTS, Operation, Sign, Terms
+from node.ledger.contracts.evidence import NAME as EVIDENCE
+from node.ledger.contracts.evidence import Report
 from node.ledger.contracts.sharing import SHARING, Register
 from node.ledger.memory import MemoryState
 from node.ledger.system import HEAD_KEY, Head
 from node.testing.contract_bench import ContractBench
+from node.testing.society import Society
 
 
 def test_an_unknown_topic_is_refused_and_the_known_ones_are_named():
@@ -54,3 +57,21 @@ def test_agreements_and_requests_are_found_by_the_beginning_of_their_ids():
     for topic, argument in (("agreements", "agreement"), ("access", "request")):
         with pytest.raises(OperatorRefusal, match=r"begins? with 'zz'"):
             read(topic, bench.state, {argument: "zz"})
+
+
+def test_a_proven_contradiction_is_shown_with_the_members():
+    society = Society(["ada", "bob", "cid", "dot"])
+    society.blocks(1)
+    blank = Statement(VoteKind.PREPARE, OrgId("dot"), Height(1), 3, Digest(bytes(32)), None, None, Signature(bytes(64)))
+    said = []
+    for mark in (b"1", b"2"):
+        statement = replace(blank, block=Digest(mark * 32))
+        message = statement_signing_bytes(society.founding.chain, statement)
+        said.append(replace(statement, signature=Signature(society.node_signer("dot").sign(message))))
+    assert read("membership", society.state, {})["faults"] == []
+
+    assert society.call("ada", "report", Report(*said), contract=EVIDENCE).code == "ok"
+
+    (shown,) = read("membership", society.state, {})["faults"]
+    assert (shown["org"], shown["signed_twice"], shown["height"], shown["round"]) == ("dot", "prepare", 1, 3)
+    assert (shown["reporter"], shown["suspended"]) == ("ada", True)
