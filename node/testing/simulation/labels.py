@@ -43,10 +43,10 @@ def name_effect(effect: Effect) -> str | None:
 
 
 CRASH_PAIRS = (
-    (BEGIN, "log Proposal+Prepare"),
-    ("log Proposal+Prepare", "send Proposal"),
+    (BEGIN, "log Proposal"),
+    ("log Proposal", "send Proposal"),
     ("send Proposal", "send Proposal"),
-    ("send Proposal", "send Prepare"),
+    ("send Proposal", END),
     (BEGIN, "log Prepare"),
     ("log Prepare", "send Prepare"),
     ("send Prepare", "send Prepare"),

@@ -1,7 +1,7 @@
-"""The sharing walk on four members, by the shipped commands: `scripts/walk`.
+"""Walks on four members, by the shipped commands: `scripts/walk`.
 
-`story` what is typed, in its order, and what must come of it; `shell` types it and keeps what was printed; `command`
-the options.
+`sharing` and `network` what is typed, in its order, and what must come of it; `shell` types it and keeps what was
+printed; `command` the options.
 """
 
 from node.testing.walk.command import main

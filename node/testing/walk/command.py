@@ -19,13 +19,15 @@ from node.edge.storage import FileError
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.command import INTERRUPTED, root_of, say_how_to_talk
 from node.testing.scenario.plan import deal_rows, member_names, read_scenario, write_job
+from node.testing.walk.network import FOUNDERS, NetworkStory
+from node.testing.walk.sharing import SharingStory
 from node.testing.walk.shell import Shell, WalkFailed
-from node.testing.walk.story import Story
 
 KNOWN_ERRORS = (
     ClusterError, FileError, OperatorError, SettingsError, WalkFailed, OSError, subprocess.TimeoutExpired
 )  # fmt: skip
 SCENARIO = "heart"
+SHARING, NETWORK = "sharing", "network"
 WIDTH = 120
 
 
@@ -47,6 +49,7 @@ def _options(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/walk", description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("walk", nargs="?", choices=(SHARING, NETWORK), default=SHARING, help="which (default: sharing)")
     parser.add_argument("--keep", action="store_true", help="leave the network running and say how to talk to it")
     parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every command and what it printed")
@@ -59,20 +62,18 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _walk(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
     started = time.monotonic()
-    root = root_of(options.dir, clusters, "walk")
+    root = root_of(options.dir, clusters, f"walk-{options.walk}")
     console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
     shell = Shell(root, console)
-    scenario = read_scenario(scenarios, SCENARIO)
-    members = member_names(scenario, None)
-    cluster = ProcessCluster(root, [org for org, _ in members])
+    cluster = ProcessCluster(root, FOUNDERS)
     told = False
     try:
-        shell.say(f"founding a network of {len(members)} hospitals in {root}; every command is typed there")
-        scenario, job_file = write_job(scenario, root, seed=0)
-        deal_rows(scenario, members, root, seed=0)
-        cluster.found(scenario.name)
+        shell.say(f"founding a network of {len(FOUNDERS)} hospitals in {root}; every command is typed there")
+        job_file = _deal(scenarios, root)
+        cluster.found(SCENARIO)
         asyncio.run(cluster.start())
-        Story(shell, root, job_file).tell()
+        story = SharingStory(shell, root, job_file) if options.walk == SHARING else NetworkStory(shell, cluster)
+        story.tell()
         told = True
         console.print(
             f"\nall {len(shell.typed)} commands did as they must, in {time.monotonic() - started:.0f} s",
@@ -87,3 +88,11 @@ def _walk(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
             cluster.release()
         else:
             cluster.stop()
+
+
+def _deal(scenarios: Path, root: Path) -> Path:
+    """Give each hospital its patients; the file of the job that they can train."""
+    scenario = read_scenario(scenarios, SCENARIO)
+    scenario, job_file = write_job(scenario, root, seed=0)
+    deal_rows(scenario, member_names(scenario, None), root, seed=0)
+    return job_file

@@ -110,3 +110,10 @@ class Shell:
         )
         command = join(("lepton", *member, *words))
         return Typed(command, done.stdout, done.returncode, time.monotonic() - started)
+
+
+def bent(text: str) -> str:
+    """The same with one digit of the longest hexadecimal word changed."""
+    longest = max(re.finditer(r"[0-9a-f]{64,}", text), key=lambda found: len(found.group()))
+    at = (longest.start() + longest.end()) // 2
+    return text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]

@@ -38,6 +38,19 @@ def test_it_says_so_once_in_a_while(society: Society) -> None:
     assert says(society, said=said)
 
 
+def test_who_is_admitted_again_says_it_again_however_few_blocks_ago_it_did(society: Society) -> None:
+    said = society.height
+    assert society.call("eve", "ready", society.root()).accepted
+    society.blocks(2)
+    society.pass_motion(Remove(EVE))
+    society.blocks(2)
+    society.pass_motion(Admit(society.card("eve")))
+
+    assert society.height - said < REPEAT_BLOCKS
+    assert says(society, said=said)
+    assert not says(society, said=society.height)
+
+
 def test_what_waits_in_the_queue_is_not_said_again(society: Society) -> None:
     assert society.call("eve", "ready", society.root()).accepted
     assert not says(society)

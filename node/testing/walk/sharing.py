@@ -3,12 +3,11 @@
 import datetime
 import filecmp
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
-from node.testing.walk.shell import Shell, Typed, WalkFailed
+from node.testing.walk.shell import Shell, Typed, WalkFailed, bent
 
 OWNER, PARTNER, STRANGER, CARER = "cleveland", "budapest", "long_beach", "zurich_basel"
 TERM_DAYS = 90
@@ -64,7 +63,7 @@ line = 0
 """  # noqa: E501 - a line of TOML
 
 
-class Story:
+class SharingStory:
     """The walk, step by step; each raises `WalkFailed` when something is not as it must be."""
 
     def __init__(self, shell: Shell, root: Path, job_file: Path) -> None:
@@ -209,7 +208,7 @@ class Story:
         )  # fmt: skip
         shell.run(None, "verify", "audit.json", "--genesis", "genesis.json", prints=["The audit holds"])
         content = (self._root / "audit.json").read_text()
-        (self._root / "bent.json").write_text(_bent(content))
+        (self._root / "bent.json").write_text(bent(content))
         shell.say("\nsomebody changes one digit of the proof in bent.json")
         shell.run(None, "verify", "bent.json", "--genesis", "genesis.json", refused=True)
 
@@ -232,10 +231,3 @@ class Story:
             if time.monotonic() > until:
                 raise WalkFailed(f"the job does not come to training round {number}: {json.dumps(self._shown())}")
             time.sleep(POLL_S)
-
-
-def _bent(text: str) -> str:
-    """The same with one digit of the longest hexadecimal word changed."""
-    longest = max(re.finditer(r"[0-9a-f]{64,}", text), key=lambda found: len(found.group()))
-    at = (longest.start() + longest.end()) // 2
-    return text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
