@@ -155,6 +155,9 @@ async def test_a_reader_that_takes_nothing_holds_a_bounded_part_of_endless_answe
 
 async def test_more_streams_than_a_connection_may_have_wait_at_the_client(parties):
     victim, honest, hostile = await three(parties)
+    # The bulk connection follows the control link: when an answer came, both are counted.
+    with pytest.raises(LinkError, match="nothing is served here"):
+        await anext(honest.transport.fetch(victim.org, b"?"))
     before = victim.transport.health().calls
 
     async with contextlib.AsyncExitStack() as stack:
