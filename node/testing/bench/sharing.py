@@ -8,18 +8,14 @@ each chunk checked and on disk, over the same bytes on a bare gRPC stream betwee
 
 import asyncio
 import hashlib
-import os
 import sys
 import time
-import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 import psutil
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from numpy.lib import format as npy
 
 from node.base.codec import encode
 from node.base.types import OrgId
@@ -27,10 +23,10 @@ from node.ledger.contracts.sharing import Authorize
 from node.testing.bench import stream
 from node.testing.bench.crew import Crew
 from node.testing.bench.figures import BYTES_PER_MB, Figure, ratio
+from node.testing.noise import PIECE_BYTES, write_noise
 from node.testing.processes import ClusterError, ProcessCluster
 
 SIZE_BYTES = 1 << 30
-PIECE_BYTES = 1 << 20
 OWNER, READER = "owner", "reader"
 LOOK_S = 0.05
 FETCH_S_MAX = 120.0
@@ -40,7 +36,7 @@ HEARD_S_MAX = 10.0
 async def measure_sharing(root: Path) -> list[Figure]:
     """The three figures. Raises `ClusterError`, `OperatorError`."""
     rows, memory = root / "rows.npz", _Memory()
-    await asyncio.to_thread(_write_rows, rows)
+    await asyncio.to_thread(write_noise, rows, SIZE_BYTES)
     crypto = await asyncio.to_thread(_crypto_seconds, rows)
     async with Crew(stream.MODULE, [[str(rows)], [str(rows)]], root / "stream.log") as crew:
         bare = await stream.stream_seconds(crew)
@@ -90,19 +86,6 @@ class _Memory:
             # What ended the watching before its time is told: the figure would be too low.
             with suppress(asyncio.CancelledError):
                 await task
-
-
-def _write_rows(path: Path) -> None:
-    """One array of chance in an NPZ file."""
-    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w", force_zip64=True) as member:
-        _write_array(member)
-
-
-def _write_array(member: IO[bytes]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": (SIZE_BYTES,)}
-    npy.write_array_header_1_0(member, header)
-    for _ in range(SIZE_BYTES // PIECE_BYTES):
-        member.write(os.urandom(PIECE_BYTES))
 
 
 def _crypto_seconds(path: Path) -> float:

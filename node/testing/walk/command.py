@@ -72,7 +72,7 @@ def _walk(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
         job_file = _deal(scenarios, root)
         cluster.found(SCENARIO)
         asyncio.run(cluster.start())
-        story = SharingStory(shell, root, job_file) if options.walk == SHARING else NetworkStory(shell, cluster)
+        story = SharingStory(shell, cluster, job_file) if options.walk == SHARING else NetworkStory(shell, cluster)
         story.tell()
         told = True
         console.print(

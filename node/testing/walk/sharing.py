@@ -1,5 +1,6 @@
 """Four hospitals: what their people type, from a schema to an audit, and what must come of it."""
 
+import asyncio
 import datetime
 import filecmp
 import json
@@ -7,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from node.api import OperatorError
+from node.testing.noise import write_noise
+from node.testing.processes import ProcessCluster
 from node.testing.walk.shell import Shell, Typed, WalkFailed, bent
 
 OWNER, PARTNER, STRANGER, CARER = "cleveland", "budapest", "long_beach", "zurich_basel"
@@ -14,6 +18,11 @@ TERM_DAYS = 90
 ROUNDS = 300
 PROGRESS_S_MAX = 180.0
 POLL_S = 0.2
+QUICK_S = 0.02
+SCANS_BYTES = 512 << 20
+SOME_CHUNKS = 64
+CHUNK_NAME_CHARACTERS = 64
+"""A chunk's file is named by its digest."""
 
 RULES = """\
 # Who may have Cleveland's patients, and for what.
@@ -66,10 +75,11 @@ line = 0
 class SharingStory:
     """The walk, step by step; each raises `WalkFailed` when something is not as it must be."""
 
-    def __init__(self, shell: Shell, root: Path, job_file: Path) -> None:
-        """`root` holds the members' folders, each with its rows in `data/train.csv`."""
+    def __init__(self, shell: Shell, cluster: ProcessCluster, job_file: Path) -> None:
+        """The members' folders hold their rows in `data/train.csv`."""
         self._shell = shell
-        self._root = root
+        self._cluster = cluster
+        self._root = cluster.root
         self._job_file = job_file
         self._agreement = ""
         self._granted = ""
@@ -82,6 +92,7 @@ class SharingStory:
         self._rule()
         self._request()
         self._fetch()
+        self._break_off()
         self._train()
         self._revoke()
         self._audit()
@@ -168,9 +179,58 @@ class SharingStory:
         shell.must("what the carer wrote out is, byte for byte, what the partner added", same)
         shell.run(STRANGER, "data", "fetch", f"{OWNER}/patients", "--yes", refused=True, prints=["nothing lets"])
 
+    def _break_off(self) -> None:
+        shell, cluster = self._shell, self._cluster
+        shell.title("6. Half a gigabyte: kill -9 of who fetches, then of the owner, in the middle; it goes on")
+        write_noise(self._root / "scans.npz", SCANS_BYTES)
+        words = ("--name", "scans", "--label", "Scans", "--purpose", "heart research", "--yes")
+        shell.run(OWNER, "data", "add", "scans.npz", *words)
+        authorised = shell.run(OWNER, "data", "authorize", "scans", "--to", PARTNER, "--yes")
+        self._at(authorised, PARTNER)
+        first = asyncio.run(self._begun_and_killed())
+        kept = {path: path.stat().st_mtime_ns for path in self._received()}
+        cluster.launch(PARTNER)
+        second = asyncio.run(self._killed(OWNER, above=first))
+        cluster.launch(OWNER)
+        shell.run(PARTNER, "data", "fetch", f"{OWNER}/scans", "--yes", prints=["is in your vault"])
+        shell.run(PARTNER, "data", "verify", f"{OWNER}/scans", prints=["whole"])
+        same = all(path.stat().st_mtime_ns == written for path, written in kept.items())
+        shell.must(
+            f"none of the {len(kept)} chunks that were here was fetched again", same and first <= len(kept) < second
+        )
+
+    async def _begun_and_killed(self) -> int:
+        """The command is typed while somebody looks at how far it is: it ends at once, the transfer soon after."""
+        words = ("data", "fetch", f"{OWNER}/scans", "--yes", "--background")
+        typed = asyncio.ensure_future(asyncio.to_thread(self._shell.run, PARTNER, *words))
+        done = await self._killed(PARTNER, above=0)
+        await typed
+        return done
+
+    async def _killed(self, org: str, *, above: int) -> int:
+        """How many chunks the partner said it had when this daemon was killed: more than `above`, and not all."""
+        until = time.monotonic() + PROGRESS_S_MAX
+        while time.monotonic() < until:
+            try:
+                async with self._cluster.client(PARTNER) as client:
+                    found = next((one for one in await client.arrivals() if one["data"] == f"{OWNER}/scans"), None)
+            except OperatorError:
+                found = None
+            if found is not None and found["done"] > above + SOME_CHUNKS:
+                self._cluster.kill(org)
+                self._shell.say(f"\n{org} is killed at {found['done']} of {found['chunks']} chunks, and starts again")
+                return int(found["done"])
+            await asyncio.sleep(QUICK_S)
+        raise WalkFailed(f"the transfer does not come beyond {above} chunks")
+
+    def _received(self) -> list[Path]:
+        """The partner's chunks of it."""
+        folder = self._root / PARTNER / "vault" / "received"
+        return [path for path in folder.rglob("*") if len(path.name) == CHUNK_NAME_CHARACTERS and path.is_file()]
+
     def _train(self) -> None:
         shell = self._shell
-        shell.title("6. Train together: on fetched data, on a data set of the own vault, on a file")
+        shell.title("7. Train together: on fetched data, on a data set of the own vault, on a file")
         orgs = [word for org in (PARTNER, STRANGER, CARER) for word in ("--participant", org)]
         proposed = shell.run(PARTNER, "job", "propose", self._job_file.name, "--rounds", str(ROUNDS), *orgs)
         for org in (STRANGER, CARER):
@@ -184,7 +244,7 @@ class SharingStory:
 
     def _revoke(self) -> None:
         shell = self._shell
-        shell.title("7. Revoke: nothing more is served, the next training round leaves the data out")
+        shell.title("8. Revoke: nothing more is served, the next training round leaves the data out")
         why = "the study is over"
         shell.run(OWNER, "data", "revoke", self._granted[:16], "--why", why, prints=["no recall"])
         shell.run(OWNER, "data", "requests", prints=["revoked", why])
@@ -201,7 +261,7 @@ class SharingStory:
 
     def _audit(self) -> None:
         shell = self._shell
-        shell.title("8. The audit: exported, checked by somebody who has the genesis file and nothing else")
+        shell.title("9. The audit: exported, checked by somebody who has the genesis file and nothing else")
         shell.run(
             OWNER, "audit", "--data", "patients", "--out", "audit.json",
             prints=[PARTNER, "granted", "refused", "revoked", "fetched"],
