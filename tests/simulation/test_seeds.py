@@ -18,6 +18,8 @@ KEPT = [
     # The simulator itself: the end of a crashed member's old link came after its new one was up, and cut that off.
     Plan(seed=45_061, members=6, transactions=6, liars=None),
     Plan(seed=46_842, members=9, transactions=6, liars=None),
+    # Who had been removed held what the voters had lost; liars' blocks came so fast that it never said it again.
+    Plan(seed=61_935, members=10, transactions=6, liars=None),
 ]
 """Seeds that found something, with what it was."""
 

@@ -29,7 +29,8 @@ from node.core.gossip.outbox import Outbox, message_of
 TIP_INTERVAL_MS = 1_000
 """Blocks may follow each other faster than anybody needs to hear of it; votes tell who is with us."""
 REPEAT_MS = 5_000
-"""Without a new block for so long, a tip and what waits are sent again."""
+"""So often a tip and what waits are sent again, to one peer after the other, whether blocks come or not: who restarted
+has lost what waited, and who does not vote can put nothing into a block itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,8 @@ class Gossip:
         self._head = tip
         self._applying = None
         self._catch_up.advance(tip.height, now.mono_ms)
-        self._repeat_at_ms = now.mono_ms + REPEAT_MS
+        if self._repeat_at_ms is None:
+            self._repeat_at_ms = now.mono_ms + REPEAT_MS
         if self._catch_up.next_block() is not None:
             # In the middle of catching up: nobody needs to hear of each block.
             return []

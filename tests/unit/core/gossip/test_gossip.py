@@ -218,6 +218,17 @@ def test_an_idle_member_sends_one_tip_every_few_seconds_to_one_peer_in_turn():
     assert machine.wake_at == 7 * REPEAT_MS
 
 
+def test_what_waits_is_repeated_in_the_same_rhythm_while_blocks_come():
+    machine = linked(A, B)
+    repeated = []
+    for now_ms in range(500, 16_000, 500):
+        effects = machine.step(gossip.Advanced(Height(now_ms // 500), HEAD, Height(1)), now=at(now_ms))
+        effects += machine.step(gossip.Tick(), now=at(now_ms))
+        repeated += [(now_ms, effect.peer) for effect in effects if isinstance(effect, gossip.SendPending)]
+
+    assert repeated == [(REPEAT_MS, A), (2 * REPEAT_MS, B), (3 * REPEAT_MS, A)]
+
+
 def transaction(org: OrgId = ME, nonce: int = 0, size: int = 0) -> Transaction:
     return Transaction(TransactionBody(HEAD, org, nonce, 0, "c", "m", bytes(size)), Signature(bytes(64)))
 
