@@ -5,8 +5,10 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from node.api import DaemonRefused
 from node.app.settings import Folder
 from node.base.codec import encode
 from node.base.types import Digest
@@ -138,8 +140,10 @@ class NetworkStory:
             if time.monotonic() > until:
                 raise WalkFailed(f"nobody has shown {NEW}'s two votes within {CAUGHT_S_MAX:.0f} s")
             for cluster, org in ((self._cluster, FIRST), (self._cluster, NEW), (copy, NEW)):
+                # Its daemon refuses once it has heard that it is suspended.
                 async with cluster.client(org) as client:
-                    await client.submit("sharing", "register", self._registration(), wait_s=None)
+                    with suppress(DaemonRefused):
+                        await client.submit("sharing", "register", self._registration(), wait_s=None)
 
     def _leave(self) -> None:
         shell = self._shell
