@@ -1,11 +1,14 @@
 """The soak's plan, its arithmetic, and its judgement: checks must be able to fail."""
 
+import subprocess
+import sys
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from node.base.types import OrgId
-from node.testing.soak.checks import memory_flat, nothing_leaks, same_end, stopped_well
+from node.testing.soak.checks import memory_flat, nothing_leaks, nothing_left, same_end, stopped_well
 from node.testing.soak.plan import FaultKind, episodes
 from node.testing.soak.watch import JUDGED_BLOCKS_MIN, WARM_UP_BLOCKS, Sample, Slope, slope_of
 
@@ -92,3 +95,20 @@ def test_two_heads_and_a_bad_exit_are_told():
     assert not same_end({"a": one, "b": {**one, "state_root": "cc"}}).holds
     assert stopped_well({ORGS[0]: 0}).holds
     assert not stopped_well({ORGS[0]: 0, ORGS[1]: -9}).holds
+
+
+ASKS = "import sys; from pathlib import Path; from node.testing.soak.checks import nothing_left;"
+"""The folder's name is among its words, as with `scripts/soak --dir`."""
+
+
+def test_what_runs_in_the_folder_is_found_and_who_asks_is_not(tmp_path):
+    asked = [sys.executable, "-c", f"{ASKS} print(nothing_left(Path(sys.argv[1])).holds)", str(tmp_path)]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True)
+
+    assert said.stdout.strip() == "True"
+    assert nothing_left(tmp_path).holds
+    daemon = subprocess.Popen([sys.executable, "-c", "input()", str(tmp_path)], stdin=subprocess.PIPE)
+    try:
+        assert str(daemon.pid) in nothing_left(Path(tmp_path)).says
+    finally:
+        daemon.communicate(b"\n")
