@@ -34,9 +34,8 @@ def ready_now(state: StateReader, org: OrgId, ready: Ready, *, behind: bool, sai
         return False
     if org in membership.coming_members(entries, quorums(state).next).keys:
         return False
-    # One that was said before this admission was for another one, which ended.
-    is_of_now = said is not None and said + 1 >= standing.since
-    return said is None or not is_of_now or ready.height - said >= REPEAT_BLOCKS
+    # What was said before the block of this admission was for an earlier one, which ended.
+    return said is None or said + 1 < standing.since or ready.height - said >= REPEAT_BLOCKS
 
 
 class Joiner:

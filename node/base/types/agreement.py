@@ -17,7 +17,10 @@ _TAG = b"lepton/vote\x00\x01"
 
 
 class VoteKind(enum.IntEnum):
-    """The kinds of signed statement at one height; a signature of one never counts as another."""
+    """The kinds of signed statement at one height; a signature of one never counts as another.
+
+    The numbers are signed, so they stay what they are; 1 was a proposal's, when it was signed besides its prepare.
+    """
 
     PREPARE = 2
     COMMIT = 3

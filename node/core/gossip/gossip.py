@@ -241,8 +241,6 @@ class Gossip:
         self._head = tip
         self._applying = None
         self._catch_up.advance(tip.height, now.mono_ms)
-        if self._repeat_at_ms is None:
-            self._repeat_at_ms = now.mono_ms + REPEAT_MS
         if self._catch_up.next_block() is not None:
             # In the middle of catching up: nobody needs to hear of each block.
             return []

@@ -56,7 +56,7 @@ _TABLES = (
 CACHE_KIB = 2_048
 PRUNED_AT_ONCE = 200
 FEW_ROWS = 512
-SHORT_S = 0.005
+SHORT_S = 0.002
 """Few rows on a disk that is usually done in this time are written where it is asked for: the way to the writer's
 thread and back costs a member more than that, on the path of every block. A slower disk must not hold up the loop."""
 _BY_HEIGHT = ("blocks", "receipts", "transactions")

@@ -6,7 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LOW, _OUTGOING = 10_000, 32_768
+_LOW = 10_000
+"""Below it well-known services listen."""
+_OUTGOING = 32_768
 """Where Linux begins to take ports for outgoing connections, unless it says otherwise."""
 _PORTS_MIN = 1_000
 """Of fewer, two members of one machine would soon get the same."""

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -109,6 +108,6 @@ def test_what_runs_in_the_folder_is_found_and_who_asks_is_not(tmp_path):
     assert nothing_left(tmp_path).holds
     daemon = subprocess.Popen([sys.executable, "-c", "input()", str(tmp_path)], stdin=subprocess.PIPE)
     try:
-        assert str(daemon.pid) in nothing_left(Path(tmp_path)).says
+        assert str(daemon.pid) in nothing_left(tmp_path).says
     finally:
         daemon.communicate(b"\n")
