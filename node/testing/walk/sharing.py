@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 import filecmp
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,11 @@ from typing import Any
 from node.api import OperatorError
 from node.testing.noise import write_noise
 from node.testing.processes import ProcessCluster
-from node.testing.walk.shell import Shell, Typed, WalkFailed, bent
+from node.testing.walk.shell import PROGRESS_S_MAX, Shell, Typed, WalkFailed, bent
 
 OWNER, PARTNER, STRANGER, CARER = "cleveland", "budapest", "long_beach", "zurich_basel"
 TERM_DAYS = 90
 ROUNDS = 300
-PROGRESS_S_MAX = 180.0
-POLL_S = 0.2
 QUICK_S = 0.02
 SCANS_BYTES = 512 << 20
 SOME_CHUNKS = 64
@@ -239,7 +236,7 @@ class SharingStory:
         shell.run(PARTNER, "job", "approve", job[:16], "--dataset", f"{OWNER}/patients")
         shell.run(CARER, "job", "approve", job[:16], "--dataset", "patients")
         shell.run(STRANGER, "job", "approve", job[:16], "--data", "data/train.csv")
-        self._until_round(3)
+        shell.wait(lambda: self._shown()["training_round"] >= 3, "training round 3")
         shell.must("the training rounds run with all three", self._shown()["training_round"] >= 3)
 
     def _revoke(self) -> None:
@@ -274,20 +271,10 @@ class SharingStory:
 
     def _at(self, typed: Typed, org: str) -> str:
         """The transaction's id, once this member has its block too. Raises `WalkFailed`."""
-        until = time.monotonic() + PROGRESS_S_MAX
-        while self._shell.read(org, "status")["height"] < typed.height:
-            if time.monotonic() > until:
-                raise WalkFailed(f"{org} does not come to height {typed.height}")
-            time.sleep(POLL_S)
+        shell = self._shell
+        shell.wait(lambda: shell.read(org, "status")["height"] >= typed.height, f"{org} to have height {typed.height}")
         return typed.transaction
 
     def _shown(self) -> dict[str, Any]:
         found: dict[str, Any] = self._shell.read(STRANGER, "job", "show", self._job)
         return found
-
-    def _until_round(self, number: int) -> None:
-        until = time.monotonic() + PROGRESS_S_MAX
-        while self._shown()["training_round"] < number:
-            if time.monotonic() > until:
-                raise WalkFailed(f"the job does not come to training round {number}: {json.dumps(self._shown())}")
-            time.sleep(POLL_S)

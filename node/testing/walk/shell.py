@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import join
@@ -14,6 +14,8 @@ from typing import Any
 from rich.console import Console
 
 COMMAND_S_MAX = 180.0
+PROGRESS_S_MAX = 180.0
+POLL_S = 0.2
 _ACCEPTED = re.compile(r"accepted at height (\d+): transaction ([0-9a-f]{64})")
 
 
@@ -94,6 +96,14 @@ class Shell:
         if not holds:
             raise WalkFailed(f"it must be so, and is not: {what}")
         self._console.print(f"  checked: {what}", style="green", highlight=False, soft_wrap=True, markup=False)
+
+    def wait(self, holds: Callable[[], bool], what: str) -> None:
+        """Look again and again until it holds. Raises `WalkFailed`."""
+        until = time.monotonic() + PROGRESS_S_MAX
+        while not holds():
+            if time.monotonic() > until:
+                raise WalkFailed(f"waited {PROGRESS_S_MAX:.0f} s for {what}")
+            time.sleep(POLL_S)
 
     def _type(self, org: str | None, words: Sequence[str]) -> Typed:
         member = () if org is None else ("--dir", org)
