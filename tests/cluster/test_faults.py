@@ -7,6 +7,7 @@ import asyncio
 import json
 import shutil
 import time
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,7 @@ from node.app.settings import Folder
 from node.base.codec import decode, encode
 from node.base.types import FIRST_HEIGHT, Digest, PeerMessage, Proposal
 from node.cli.job import terms_from_file
-from node.edge.storage import FileVoteLog
+from node.edge.storage import FileVoteLog, SqliteReader
 from node.ledger.contracts.contract import view
 from node.ledger.contracts.sharing import Register
 from node.ledger.contracts.training import Phase, training_rounds
@@ -251,7 +252,7 @@ async def its_votes_are_out(trial, victim):
         if size == before or (height_of(site, victim) + 1) % len(trial.orgs) != index:
             continue
         site.pause(victim)
-        height = height_of(site, victim)
+        height = height_when_killed(site, victim)
         if height + 1 in await proposed(site, victim):
             return height
         site.resume(victim)
@@ -260,6 +261,19 @@ async def its_votes_are_out(trial, victim):
 
 def height_of(site, org):
     with site.reading(org) as reader:
+        return reader.height()
+
+
+def height_when_killed(site, org):
+    """The height that a standing daemon would start from: a block that is whole in the log of writes is one.
+
+    SQLite shows such a block to readers an instant later; who stands in that instant has decided it already.
+    """
+    ledger, copy = Folder(site.folder(org)).ledger, site.root / "ledger.copy"
+    for suffix in ("", "-wal"):
+        shutil.copyfile(f"{ledger}{suffix}", f"{copy}{suffix}")
+    Path(f"{copy}-shm").unlink(missing_ok=True)
+    with closing(SqliteReader(copy)) as reader:
         return reader.height()
 
 
