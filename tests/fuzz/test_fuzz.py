@@ -54,3 +54,9 @@ def test_the_command_counts_what_it_fed(capsys: pytest.CaptureFixture[str], tmp_
 
     assert "2000 inputs in" in capsys.readouterr().out
     assert not (tmp_path / "failures").exists()
+
+
+def test_an_input_that_cannot_be_read_is_refused_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--target", "message-Tip", "--input", str(tmp_path / "gone")]) == 2
+
+    assert f"cannot read {tmp_path / 'gone'} (No such file or directory)" in capsys.readouterr().err

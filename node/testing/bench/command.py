@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,16 +18,16 @@ from node.edge.storage import FileError
 from node.testing.bench.figures import Figure, as_json, machine
 from node.testing.bench.parts import PARTS, Place, chosen_parts, part_names
 from node.testing.processes import ClusterError
+from node.testing.signals import until_signalled
 
 KNOWN_ERRORS = (ClusterError, FileError, OperatorError, OSError)
-INTERRUPTED = 130
 
 
 def main(scenarios: Path, clusters: Path, description: str) -> None:
     """Parse the options and run; exit code 0 only when every part gave its figures."""
     options = _options(description)
     try:
-        sys.exit(uvloop.run(_until_signalled(options, scenarios, clusters)))
+        sys.exit(uvloop.run(until_signalled(_run(options, scenarios, clusters), "bench")))
     except TimeoutError:
         sys.exit("bench: a part took longer than it may; is something else running on this machine?")
     except KNOWN_ERRORS as error:
@@ -46,20 +45,7 @@ def _options(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _until_signalled(options: argparse.Namespace, scenarios: Path, clusters: Path) -> int:
-    """Measure; a signal cancels it, so that everything is stopped in order."""
-    work = asyncio.ensure_future(_run(options, scenarios, clusters))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        print("bench: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
-async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
+async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> int:
     console = Console()
     taken_on = machine()
     found: list[Figure] = []
@@ -78,6 +64,7 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
     _show(console, found)
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(found, taken_on), indent=2) + "\n")
+    return 0
 
 
 def _show(console: Console, found: list[Figure]) -> None:

@@ -3,14 +3,16 @@
 import argparse
 import concurrent.futures
 import hashlib
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from node.testing import signals
 from node.testing.fuzz.run import BATCH, Failure, Tally, feed_one, run_target
 from node.testing.fuzz.targets import TARGETS
+from node.testing.options import count
+from node.testing.workers import workers
 
 PART = 20 * BATCH
 """Inputs of one piece of work."""
@@ -30,10 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     tallies = {name: Tally(name) for name in names}
     parts = _parts(names, options.inputs, options.seed)
-    for part in _worked(parts, options.jobs, began + options.minutes * 60 if options.minutes else None):
-        _add(tallies[part.target], part)
-        for failure in part.failures:
-            _keep(failure, Path(options.failures))
+    try:
+        with signals.raised():
+            for part in _worked(parts, options.jobs, began + options.minutes * 60 if options.minutes else None):
+                _add(tallies[part.target], part)
+                for failure in part.failures:
+                    _keep(failure, Path(options.failures))
+    except KeyboardInterrupt:
+        _summary(tallies, time.monotonic() - began)
+        return signals.interrupted("fuzz")
     return _summary(tallies, time.monotonic() - began)
 
 
@@ -44,10 +51,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: scripts/fuzz --inputs 10000000 --jobs 2",
     )
     parser.add_argument("--seed", type=int, default=1, help="what all inputs follow from (default 1)")
-    parser.add_argument("--inputs", type=int, default=1_000_000, help="inputs over all targets (default a million)")
+    parser.add_argument("--inputs", type=count, default=1_000_000, help="inputs over all targets (default a million)")
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long (default: no end but --inputs)")
     parser.add_argument("--target", action="append", default=[], help="only this one; may be repeated")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
+    parser.add_argument("--jobs", type=count, default=1, help="processes (default 1)")
     parser.add_argument("--failures", default="fuzz-failures", help="folder for inputs that fail")
     parser.add_argument("--input", help="replay the input in this file; needs one --target")
     return parser
@@ -75,7 +82,7 @@ def _worked(parts: Iterator[_Part], jobs: int, until: float | None) -> Iterator[
     """The parts' tallies as they come, on processes of their own."""
     told = time.monotonic()
     done = 0
-    with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+    with workers(jobs) as pool:
         running: set[concurrent.futures.Future[Tally]] = set()
         more = True
         while running or more:
@@ -117,7 +124,12 @@ def _replay(names: list[str], path: Path) -> int:
     if len(names) != 1:
         print("--input needs one --target", file=sys.stderr)
         return 2
-    tally = feed_one(TARGETS[names[0]], path.read_bytes())
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        print(f"cannot read {path} ({error.strerror}): --input needs the file of one input", file=sys.stderr)
+        return 2
+    tally = feed_one(TARGETS[names[0]], content)
     for failure in tally.failures:
         print(f"{failure.target} FAILED: {failure.error}")
     if not tally.failures:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from node.edge.storage.errors import StoreError
 from node.ledger.errors import LedgerError
+from node.testing import signals
+from node.testing.options import count
 from node.testing.power.replay import Crashes, lose_engine_power, lose_power
 from node.testing.power.vfs import VfsUnavailable
 
@@ -30,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while seed == options.seed or (time.monotonic() < until and seed < options.seed + options.seeds):
         scratch = Path(tempfile.mkdtemp(prefix="lepton-power-"))
         try:
-            found.append(asyncio.run(_lose(scratch, seed, options)))
+            with signals.raised():
+                found.append(asyncio.run(_lose(scratch, seed, options)))
+        except KeyboardInterrupt:
+            shutil.rmtree(scratch)
+            _summary(found, failed)
+            return signals.interrupted("power", f" in seed {seed}")
         except VfsUnavailable as error:
             print(f"nothing was recorded: {error}", file=sys.stderr)
             return 2
@@ -63,11 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: scripts/power --seed 1 --seeds 100 --minutes 5",
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--seeds", type=int, default=10, help="how many seeds, counting up (default 10)")
+    parser.add_argument("--seeds", type=count, default=10, help="how many seeds, counting up (default 10)")
     parser.add_argument("--minutes", type=float, default=5.0, help="stop after so long (default 5)")
-    parser.add_argument("--blocks", type=int, default=60, help="blocks of each life (default 60)")
+    parser.add_argument("--blocks", type=count, default=60, help="blocks of each life (default 60)")
     parser.add_argument("--engine", action="store_true", help="a whole engine among others, not store and log alone")
-    parser.add_argument("--points", type=int, default=100, help="crashes between syncs in each life (default 100)")
+    parser.add_argument("--points", type=count, default=100, help="crashes between syncs in each life (default 100)")
     return parser
 
 

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -22,9 +21,9 @@ from node.testing.scenario.figures import Figures, measure
 from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_scenario, write_job
 from node.testing.scenario.run import Ended, propose_and_approve, settle, watch
 from node.testing.scenario.screen import Screen, show_figures
+from node.testing.signals import until_signalled
 
 KNOWN_ERRORS = (ClusterError, FileError, JobFileError, LearnerError, OperatorError, SettingsError, OSError)
-INTERRUPTED = 130
 FILE_WIDTH = 120
 
 
@@ -32,7 +31,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
     """Parse the options and run; exit code 0 only when the job is done."""
     options = _options(description)
     try:
-        sys.exit(asyncio.run(_until_signalled(options, scenarios, clusters)))
+        sys.exit(asyncio.run(until_signalled(_run(options, scenarios, clusters), "spawn")))
     except KNOWN_ERRORS as error:
         sys.exit(f"spawn: {error}")
 
@@ -58,20 +57,7 @@ def _options(description: str) -> argparse.Namespace:
     return options
 
 
-async def _until_signalled(options: argparse.Namespace, scenarios: Path, clusters: Path) -> int:
-    """Run the scenario; a signal cancels it, so that everything is stopped in order."""
-    work = asyncio.ensure_future(_run(options, scenarios, clusters))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-    try:
-        await work
-    except asyncio.CancelledError:
-        print("spawn: interrupted", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
-async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
+async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> int:
     started = time.monotonic()
     scenario = read_scenario(scenarios, options.scenario)
     members = member_names(scenario, options.members)
@@ -99,6 +85,7 @@ async def _run(options: argparse.Namespace, scenarios: Path, clusters: Path) -> 
             ended = await settle(cluster, job)
         figures = await asyncio.to_thread(measure, scenario, shares, rounds, ended.model, screen.say)
         _report(console, options, scenario, rounds, cluster, ended, figures, time.monotonic() - started)
+        return 0
     finally:
         if options.keep and approved:
             cluster.release()

@@ -4,10 +4,8 @@ Each seed is a run of its own and comes out the same whoever runs it, so that pr
 """
 
 import gc
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +13,7 @@ from node.testing.simulation import coverage
 from node.testing.simulation.faults import PROGRESS_TIMEOUTS, run_seed
 from node.testing.simulation.plan import TIMEOUT_MAX_MS, Outcome, Plan
 from node.testing.simulation.twins import run_twins
+from node.testing.workers import workers
 
 CHUNK_SEEDS = 20
 GARBAGE_OBJECTS = 500_000
@@ -157,7 +156,7 @@ def _results(campaign: Campaign, jobs: int) -> Iterator[Outcome | Failure]:
         replace(campaign, seed=first, seeds=min(CHUNK_SEEDS, seeds.stop - first))
         for first in range(seeds.start, seeds.stop, CHUNK_SEEDS)
     ]
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with workers(jobs) as pool:
         for results in pool.map(_run_chunk, chunks):
             yield from results
 

@@ -2,14 +2,17 @@
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 
+from node.testing import signals
+from node.testing.options import count
 from node.testing.simulation.bugs import CAUGHT_SHARE_MIN, Caught, hunt_all
 from node.testing.simulation.campaign import Campaign, Failure, Report, run_campaign
 from node.testing.simulation.coverage import SEEDS_MIN
-from node.testing.simulation.plan import Outcome
+from node.testing.simulation.plan import FAULTY_MS_MIN, Outcome
 from node.testing.simulation.twins import MEMBERS as TWINS_MEMBERS
 
 TRANSACTIONS_PER_SECOND = 0.3
@@ -31,16 +34,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _hunt(options)
     campaign = _campaign(options)
     jobs = options.jobs or os.cpu_count() or 1
+    run = failed = 0
 
     def progress(done: int, last: Outcome | Failure) -> None:
+        nonlocal run, failed
+        run = done
         if isinstance(last, Failure):
+            failed += 1
             _tell(f"seed {last.seed} FAILED: {last.words}\n  replay it with: {last.replay}")
         elif campaign.seeds == 1:
             _tell(f"seed {last.seed}: height {last.height}, head {last.head.hex()[:16]}, liars {list(last.liars)}")
         elif done % PROGRESS_EVERY == 0:
             _tell(f"{done} of {campaign.seeds} seeds")
 
-    report = run_campaign(campaign, jobs, progress)
+    try:
+        with signals.raised():
+            report = run_campaign(campaign, jobs, progress)
+    except KeyboardInterrupt:
+        return signals.interrupted(
+            "sim", f" after {run} of {campaign.seeds} seeds, {failed} failed; go on with --seed {campaign.seed + run}"
+        )
     if options.json:
         print(json.dumps(report.as_json(), indent=1))
     else:
@@ -94,11 +107,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
-    parser.add_argument("--seeds", type=_count, default=100, help="how many seeds, counting up (default 100)")
+    parser.add_argument("--seeds", type=count, default=100, help="how many seeds, counting up (default 100)")
     parser.add_argument("--members", type=_members, help="members, as 4 or 4-10 (default 4; with --twins 4-7)")
-    parser.add_argument("--minutes", type=float, default=1 / 3, help="virtual minutes of faults (default 0.333)")
-    parser.add_argument("--transactions", type=int, help="transactions in that time (default 0.3 a second)")
-    parser.add_argument("--jobs", type=int, default=0, help="processes (default: one per core)")
+    parser.add_argument("--minutes", type=_minutes, default=1 / 3, help="virtual minutes of faults (default 0.333)")
+    parser.add_argument("--transactions", type=count, help="transactions in that time (default 0.3 a second)")
+    parser.add_argument("--jobs", type=count, help="processes (default: one per core)")
     parser.add_argument(
         "--byzantine",
         type=_liars,
@@ -116,23 +129,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("at least one seed")
-    return count
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not FAULTY_MS_MIN <= minutes * 60_000 < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes from {FAULTY_MS_MIN / 60_000:.3f} on")
+    return minutes
 
 
 def _members(text: str) -> tuple[int, int]:
     least, _, most = text.partition("-")
-    found = (int(least), int(most or least))
-    if not 1 <= found[0] <= found[1]:
+    found = (count(least), count(most or least))
+    if found[0] > found[1]:
         raise argparse.ArgumentTypeError("a number of members, or a range such as 4-10")
     return found
 
 
 def _liars(text: str) -> int | None:
-    return None if text == "drawn" else int(text)
+    if text == "drawn":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("a number, or `drawn`")
+    return int(text)
 
 
 def _tell(line: str) -> None:
@@ -148,8 +168,8 @@ def _print(report: Report) -> None:
         f"crashes {report.crashes}, seeds with liars {report.with_liars}, highest round {report.rounds_max}"
     )
     print(f"slowest progress after healing {report.progress_ms_max} ms; bound {report.progress_bound}")
-    for name, count in report.coverage.items():
-        print(f"  {count:6} seeds: {name}")
+    for name, seeds in report.coverage.items():
+        print(f"  {seeds:6} seeds: {name}")
     for name in report.missed:
         print(f"  MISSED: {name}")
     if report.failures:

@@ -8,6 +8,8 @@ from node.base.types import Digest, OrgId, Parameters
 TIMEOUT_MS = 1_000
 TIMEOUT_MAX_MS = 8_000
 """The consensus's time-outs in a run: the base of the product, capped a little earlier."""
+FAULTY_MS_MIN = 1_000
+"""Faults of every kind find room in it."""
 
 
 @dataclass(frozen=True, slots=True)

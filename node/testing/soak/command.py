@@ -1,10 +1,8 @@
 """`scripts/soak`: options, the order of things, what a person sees, and stopping what was started, whatever happens."""
 
 import argparse
-import asyncio
 import json
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,13 +14,13 @@ from node.api import OperatorError
 from node.app.settings import SettingsError
 from node.edge.storage import FileError
 from node.testing.processes import ClusterError
+from node.testing.signals import until_signalled
 from node.testing.soak.membership import grow_and_shrink
 from node.testing.soak.plan import FaultKind
 from node.testing.soak.run import soak
 from node.testing.soak.screen import Screen, as_json, show_outcome
 
 KNOWN_ERRORS = (ClusterError, FileError, OperatorError, SettingsError, OSError)
-INTERRUPTED = 130
 FILE_WIDTH = 120
 MEMBERS_MIN = 4
 MINUTES = 5.0
@@ -37,7 +35,7 @@ def main(clusters: Path, description: str) -> None:
     """Parse the options and run; exit code 0 only when everything held."""
     options = _options(description)
     try:
-        sys.exit(uvloop.run(_until_signalled(options, clusters)))
+        sys.exit(uvloop.run(until_signalled(_run(options, clusters), "soak")))
     except KNOWN_ERRORS as error:
         sys.exit(f"soak: {error}")
 
@@ -80,18 +78,6 @@ def _options(description: str) -> argparse.Namespace:
         parser.error("--rate and --minutes must be above 0")
     options.faults = [FaultKind[name.upper().replace("-", "_")] for name in options.faults]
     return options
-
-
-async def _until_signalled(options: argparse.Namespace, clusters: Path) -> int:
-    """Run; a signal cancels it, so that everything is stopped in order."""
-    work = asyncio.ensure_future(_run(options, clusters))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        print("soak: interrupted", file=sys.stderr)
-        return INTERRUPTED
 
 
 async def _run(options: argparse.Namespace, clusters: Path) -> int:

@@ -3,21 +3,20 @@
 import argparse
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
 from node.api import OperatorError
 from node.app.settings import SettingsError
 from node.edge.storage import FileError
+from node.testing import signals
 from node.testing.processes import ClusterError, ProcessCluster
-from node.testing.scenario.command import INTERRUPTED, root_of, say_how_to_talk
+from node.testing.scenario.command import root_of, say_how_to_talk
 from node.testing.scenario.plan import deal_rows, member_names, read_scenario, write_job
 from node.testing.walk.network import FOUNDERS, NetworkStory
 from node.testing.walk.sharing import SharingStory
@@ -34,13 +33,11 @@ WIDTH = 120
 def main(scenarios: Path, clusters: Path, description: str) -> None:
     """Parse the options and walk; exit code 0 only when everything was as it must be."""
     options = _options(description)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
-        _walk(options, scenarios, clusters)
+        with signals.raised():
+            _walk(options, scenarios, clusters)
     except KeyboardInterrupt:
-        print("walk: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        sys.exit(signals.interrupted("walk"))
     except KNOWN_ERRORS as error:
         sys.exit(f"walk: {error}")
 
@@ -54,10 +51,6 @@ def _options(description: str) -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, help="where the members' folders go (default: a new one in clusters/)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every command and what it printed")
     return parser.parse_args()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _walk(options: argparse.Namespace, scenarios: Path, clusters: Path) -> None:
