@@ -63,7 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     """Each seeded bug in turn; 0 when enough of them are caught."""
-    results = hunt_all(options.seeds, options.jobs or os.cpu_count() or 1, tell=lambda caught: _tell(_of_bug(caught)))
+    try:
+        with signals.raised():
+            jobs = options.jobs or os.cpu_count() or 1
+            results = hunt_all(options.seeds, jobs, tell=lambda caught: _tell(_of_bug(caught)))
+    except KeyboardInterrupt:
+        return signals.interrupted("sim")
     found = sum(caught.words is not None for caught in results)
     if options.json:
         bugs = [{"bug": c.bug.name, "file": f"node/{c.bug.path}", "caught_by": c.words} for c in results]
