@@ -87,6 +87,10 @@ def test_what_makes_no_sense_is_refused_in_words(words, capsys):
     assert "invalid" not in said, "argparse's own words name a function of ours"
 
 
+def test_faults_alone_are_a_campaign_too():
+    assert command.main(["--seeds", "2", "--transactions", "0", "--jobs", "1"]) == 0
+
+
 def test_faults_of_every_kind_find_room_in_the_shortest_time():
     assert command.main(["--seeds", "20", "--minutes", f"{FAULTY_MS_MIN / 60_000}", "--jobs", "1"]) == 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from node.edge.storage.errors import StoreError
 from node.ledger.errors import LedgerError
 from node.testing import signals
-from node.testing.options import count
+from node.testing.options import count, count_or_none
 from node.testing.power.replay import Crashes, lose_engine_power, lose_power
 from node.testing.power.vfs import VfsUnavailable
 
@@ -25,19 +25,26 @@ BLOCKS_PER_TURN = 6
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the seeds; 0 when every promise was kept after every crash."""
     options = _parser().parse_args(arguments)
-    until = time.monotonic() + options.minutes * 60
     found: list[Crashes] = []
     failed: list[int] = []
+    try:
+        with signals.raised():
+            return _search(options, found, failed)
+    except KeyboardInterrupt:
+        _summary(found, failed)
+        return signals.interrupted("power", f" in seed {options.seed + len(found) + len(failed)}")
+
+
+def _search(options: argparse.Namespace, found: list[Crashes], failed: list[int]) -> int:
+    until = time.monotonic() + options.minutes * 60
     seed = options.seed
     while seed == options.seed or (time.monotonic() < until and seed < options.seed + options.seeds):
         scratch = Path(tempfile.mkdtemp(prefix="lepton-power-"))
         try:
-            with signals.raised():
-                found.append(asyncio.run(_lose(scratch, seed, options)))
+            found.append(asyncio.run(_lose(scratch, seed, options)))
         except KeyboardInterrupt:
             shutil.rmtree(scratch)
-            _summary(found, failed)
-            return signals.interrupted("power", f" in seed {seed}")
+            raise
         except VfsUnavailable as error:
             print(f"nothing was recorded: {error}", file=sys.stderr)
             return 2
@@ -74,7 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=5.0, help="stop after so long (default 5)")
     parser.add_argument("--blocks", type=count, default=60, help="blocks of each life (default 60)")
     parser.add_argument("--engine", action="store_true", help="a whole engine among others, not store and log alone")
-    parser.add_argument("--points", type=count, default=100, help="crashes between syncs in each life (default 100)")
+    parser.add_argument(
+        "--points", type=count_or_none, default=100, help="crashes between syncs of each life (default 100)"
+    )
     return parser
 
 

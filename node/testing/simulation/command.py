@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from node.testing import signals
-from node.testing.options import count
+from node.testing.options import count, count_or_none
 from node.testing.simulation.bugs import CAUGHT_SHARE_MIN, Caught, hunt_all
 from node.testing.simulation.campaign import Campaign, Failure, Report, run_campaign
 from node.testing.simulation.coverage import SEEDS_MIN
@@ -33,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.bugs:
         return _hunt(options)
     campaign = _campaign(options)
-    jobs = options.jobs or os.cpu_count() or 1
     run = failed = 0
 
     def progress(done: int, last: Outcome | Failure) -> None:
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         with signals.raised():
-            report = run_campaign(campaign, jobs, progress)
+            report = run_campaign(campaign, options.jobs, progress)
     except KeyboardInterrupt:
         return signals.interrupted(
             "sim", f" after {run} of {campaign.seeds} seeds, {failed} failed; go on with --seed {campaign.seed + run}"
@@ -65,8 +64,7 @@ def _hunt(options: argparse.Namespace) -> int:
     """Each seeded bug in turn; 0 when enough of them are caught."""
     try:
         with signals.raised():
-            jobs = options.jobs or os.cpu_count() or 1
-            results = hunt_all(options.seeds, jobs, tell=lambda caught: _tell(_of_bug(caught)))
+            results = hunt_all(options.seeds, options.jobs, tell=lambda caught: _tell(_of_bug(caught)))
     except KeyboardInterrupt:
         return signals.interrupted("sim")
     found = sum(caught.words is not None for caught in results)
@@ -115,8 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=count, default=100, help="how many seeds, counting up (default 100)")
     parser.add_argument("--members", type=_members, help="members, as 4 or 4-10 (default 4; with --twins 4-7)")
     parser.add_argument("--minutes", type=_minutes, default=1 / 3, help="virtual minutes of faults (default 0.333)")
-    parser.add_argument("--transactions", type=count, help="transactions in that time (default 0.3 a second)")
-    parser.add_argument("--jobs", type=count, help="processes (default: one per core)")
+    parser.add_argument("--transactions", type=count_or_none, help="transactions in that time (default 0.3 a second)")
+    parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, help="processes (default: one per core)")
     parser.add_argument(
         "--byzantine",
         type=_liars,
@@ -153,11 +151,7 @@ def _members(text: str) -> tuple[int, int]:
 
 
 def _liars(text: str) -> int | None:
-    if text == "drawn":
-        return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError("a number, or `drawn`")
-    return int(text)
+    return None if text == "drawn" else count_or_none(text)
 
 
 def _tell(line: str) -> None:
