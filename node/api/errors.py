@@ -5,8 +5,10 @@ OperatorError
 └── DaemonRefused       the daemon answered that it will not, and why
 """
 
+from node.base.errors import ExplainedError
 
-class OperatorError(Exception):
+
+class OperatorError(ExplainedError):
     """A call to the daemon failed; the text says what to do."""
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from node.base.errors import ExplainedError
 from node.base.types import OrgId, is_org_id
 from node.edge.learning.recipe import parse_recipe
 from node.ledger.contracts.training import JobTerms
@@ -12,7 +13,7 @@ CONTRIBUTORS_MIN = 2
 """Where nobody says otherwise, half of the participants must contribute, and two where there are two."""
 
 
-class JobFileError(Exception):
+class JobFileError(ExplainedError):
     """A job file that cannot be proposed; the text says what to mend."""
 
 

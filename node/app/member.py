@@ -21,7 +21,6 @@ from node.edge.storage import (
     write_card,
     write_genesis_draft,
 )
-from node.edge.transport import free_port
 from node.ledger.genesis import verify_genesis
 
 PEERS_MAX = 1_024
@@ -55,6 +54,9 @@ def create_member(
     if not host or not port.isdigit():
         raise SettingsError(f"{listen!r} is not host:port, as in 0.0.0.0:7400")
     if port == "0":
+        # Imported where it is used: every command would wait for what gRPC's links are made of.
+        from node.edge.transport import free_port
+
         listen = f"{host}:{free_port()}"
     passphrase = read_passphrase(passphrase_file, prompt)
     make_private_folder(root)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from node.base.codec import decode, encode
+from node.base.errors import ExplainedError
 from node.base.types import header_digest
 from node.ledger.offline import Proof, StateKeyProof
 
@@ -17,7 +18,7 @@ FILE_BYTES_MAX = 32 << 20
 _PROOF = cast("type[Proof]", Proof)
 
 
-class ProofFileError(Exception):
+class ProofFileError(ExplainedError):
     """The file is no proof; the text says why."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from node.base.errors import ExplainedError
 from node.ledger.contracts.schemas import TYPES, Register, SchemaColumn, fault
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ about = ""
 """
 
 
-class SchemaFileError(Exception):
+class SchemaFileError(ExplainedError):
     """A schema file that cannot be registered; the text says what to mend."""
 
 

@@ -24,10 +24,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from node.base.errors import ExplainedError
 from node.base.types import OrgId, is_org_id
 
 
-class SettingsError(Exception):
+class SettingsError(ExplainedError):
     """The member's folder or its settings cannot be used; the text says what to do."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from node.base.crown import Crown, CrownEntry
+from node.base.errors import ExplainedError
 from node.base.types import (
     GENESIS_HEIGHT,
     CertifiedBlock,
@@ -333,7 +334,7 @@ class Trained:
     """Mean training loss over the last local epoch, without the penalty on large weights."""
 
 
-class LearnerError(Exception):
+class LearnerError(ExplainedError):
     """The recipe, the data, a member's statistics or the learning process cannot be used; the text says why."""
 
 

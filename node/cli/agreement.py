@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.app.readings.moments import iso
+from node.app.moments import iso
 from node.app.settings import read_settings
 from node.base.codec import encode
 from node.base.types import Digest

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from node.api import OperatorClient, Outcome
 from node.app.settings import read_settings
+from node.base.errors import ExplainedError
 from node.base.types import Digest, OrgId, is_org_id
 from node.ledger.contracts.contract import is_text
 
@@ -32,7 +33,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Publish without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-class CommandError(Exception):
+class CommandError(ExplainedError):
     """A command was given something that it cannot use; the text says what to do."""
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from node.app.readings.moments import iso
+from node.app.moments import iso
 from node.base.codec import encode
 from node.base.types import Height, is_data_name
 from node.cli.common import CommandError, Json, Yes, ask, consent, console, full_name, print_json, print_table, submit

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from node.app.readings.sharing import read_copies
 from node.app.settings import Folder
 from node.app.vaults import open_vault, registration
 from node.base.codec import encode
 from node.base.types import is_data_name
+from node.cli import access, table, transfer
 from node.cli.common import (
     CommandError,
     Json,
@@ -243,6 +243,9 @@ def _chosen(vault: Vault, name: str, version: int | None) -> Version:
 
 def _copies(member: Member, shown: Version) -> list[dict[str, Any]]:
     """What this member's ledger says of copies of an own version; the daemon need not run."""
+    # Imported where it is used: the other commands would wait for all that can be read of a ledger.
+    from node.app.readings.sharing import read_copies
+
     folder = Folder(member.dir)
     if not folder.ledger.exists():
         return []
@@ -343,3 +346,7 @@ def _progress(total: int, words: str, quiet: bool) -> Iterator[Callable[[int], N
     with bar:
         task = bar.add_task("", total=total)
         yield lambda count: bar.advance(task, count)
+
+
+for part in (table, access, transfer):
+    part.add_to(commands)

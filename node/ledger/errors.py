@@ -12,8 +12,10 @@
 `Rejected`, a contract's refusal inside a valid block, stands with the contracts.
 """
 
+from node.base.errors import ExplainedError
 
-class LedgerError(Exception):
+
+class LedgerError(ExplainedError):
     """Anything that the ledger refuses."""
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from node.api import OperatorClient, OperatorError
 from node.app.member import create_member, draft_network, install_network, sign_network
 from node.app.settings import Folder
+from node.base.errors import ExplainedError
 from node.base.types import OrgId, Parameters
 from node.edge.storage import make_private_folder, write_atomically
 
@@ -27,7 +28,7 @@ POLL_S = 0.1
 LOG = "daemon.log"
 
 
-class ClusterError(Exception):
+class ClusterError(ExplainedError):
     """A local network could not be made or did not do what was waited for; the text says where to look."""
 
 

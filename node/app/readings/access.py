@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from node.api import OperatorRefusal
-from node.app.readings.moments import iso, now_ms
+from node.app.moments import iso, now_ms
 from node.base.ports import StateReader
 from node.base.types import Digest, data_owner
 from node.ledger.contracts import access

@@ -3,7 +3,7 @@
 from typing import Any
 
 from node.api import OperatorRefusal
-from node.app.readings.moments import iso, now_ms
+from node.app.moments import iso, now_ms
 from node.base.ports import StateReader
 from node.base.types import Digest
 from node.ledger.contracts import agreements

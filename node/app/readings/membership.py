@@ -2,7 +2,7 @@
 
 from typing import Any, assert_never
 
-from node.app.readings.moments import iso
+from node.app.moments import iso
 from node.base.codec import encode
 from node.base.ports import StateReader
 from node.base.types import MemberSet

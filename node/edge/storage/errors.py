@@ -21,6 +21,8 @@ import errno
 import sqlite3
 from pathlib import Path
 
+from node.base.errors import ExplainedError
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The disk, the quota, or what this process may write."""
 _NOT_OURS = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR})
@@ -29,7 +31,7 @@ _FREE_SPACE = "free space on its disk, then start the member again; what was agr
 _CHECK_DISK = "check the disk's space and health, then start the member again; what was agreed and signed is kept"
 
 
-class FileError(Exception):
+class FileError(ExplainedError):
     """A file of this member, or one that it was handed, cannot be used."""
 
 

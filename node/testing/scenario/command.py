@@ -11,11 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from node.api import OperatorError
-from node.app.jobfile import JobFileError
-from node.app.settings import SettingsError
-from node.base.ports import LearnerError
-from node.edge.storage import FileError
+from node.base.errors import ExplainedError
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.figures import Figures, measure
 from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_scenario, write_job
@@ -23,7 +19,6 @@ from node.testing.scenario.run import Ended, propose_and_approve, settle, watch
 from node.testing.scenario.screen import Screen, show_figures
 from node.testing.signals import until_signalled
 
-KNOWN_ERRORS = (ClusterError, FileError, JobFileError, LearnerError, OperatorError, SettingsError, OSError)
 FILE_WIDTH = 120
 
 
@@ -32,7 +27,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
     options = _options(description)
     try:
         sys.exit(asyncio.run(until_signalled(_run(options, scenarios, clusters), "spawn")))
-    except KNOWN_ERRORS as error:
+    except (ExplainedError, OSError) as error:
         sys.exit(f"spawn: {error}")
 
 

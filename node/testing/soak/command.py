@@ -10,17 +10,13 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from node.api import OperatorError
-from node.app.settings import SettingsError
-from node.edge.storage import FileError
-from node.testing.processes import ClusterError
+from node.base.errors import ExplainedError
 from node.testing.signals import until_signalled
 from node.testing.soak.membership import grow_and_shrink
 from node.testing.soak.plan import FaultKind
 from node.testing.soak.run import soak
 from node.testing.soak.screen import Screen, as_json, show_outcome
 
-KNOWN_ERRORS = (ClusterError, FileError, OperatorError, SettingsError, OSError)
 FILE_WIDTH = 120
 MEMBERS_MIN = 4
 MINUTES = 5.0
@@ -36,7 +32,7 @@ def main(clusters: Path, description: str) -> None:
     options = _options(description)
     try:
         sys.exit(uvloop.run(until_signalled(_run(options, clusters), "soak")))
-    except KNOWN_ERRORS as error:
+    except (ExplainedError, OSError) as error:
         sys.exit(f"soak: {error}")
 
 

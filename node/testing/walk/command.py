@@ -11,20 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from node.api import OperatorError
-from node.app.settings import SettingsError
-from node.edge.storage import FileError
+from node.base.errors import ExplainedError
 from node.testing import signals
-from node.testing.processes import ClusterError, ProcessCluster
+from node.testing.processes import ProcessCluster
 from node.testing.scenario.command import root_of, say_how_to_talk
 from node.testing.scenario.plan import deal_rows, member_names, read_scenario, write_job
 from node.testing.walk.network import FOUNDERS, NetworkStory
 from node.testing.walk.sharing import SharingStory
-from node.testing.walk.shell import Shell, WalkFailed
+from node.testing.walk.shell import Shell
 
-KNOWN_ERRORS = (
-    ClusterError, FileError, OperatorError, SettingsError, WalkFailed, OSError, subprocess.TimeoutExpired
-)  # fmt: skip
 SCENARIO = "heart"
 SHARING, NETWORK = "sharing", "network"
 WIDTH = 120
@@ -38,7 +33,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
             _walk(options, scenarios, clusters)
     except KeyboardInterrupt:
         sys.exit(signals.interrupted("walk"))
-    except KNOWN_ERRORS as error:
+    except (ExplainedError, OSError, subprocess.TimeoutExpired) as error:
         sys.exit(f"walk: {error}")
 
 

@@ -13,13 +13,15 @@ from typing import Any
 
 from rich.console import Console
 
+from node.base.errors import ExplainedError
+
 COMMAND_S_MAX = 180.0
 PROGRESS_S_MAX = 180.0
 POLL_S = 0.2
 _ACCEPTED = re.compile(r"accepted at height (\d+): transaction ([0-9a-f]{64})")
 
 
-class WalkFailed(Exception):
+class WalkFailed(ExplainedError):
     """Something was not as it must be; the text says what."""
 
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from node.api import OperatorRefusal
+from node.app.moments import iso
 from node.app.readings import read
-from node.app.readings.moments import iso
 from node.base.codec import encode
 from node.base.ports import Writes
 from node.base.types import Digest, Height, OrgId, Signature, Statement, VoteKind, statement_signing_bytes
