@@ -15,6 +15,7 @@ import sys
 import numpy as np
 import psutil
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -366,10 +367,10 @@ def test_mistakes_are_answered_in_one_sentence(pair, tmp_path, tools):
 
 def commands(command, path=()):
     """Every command and group of the command line, and whether it is a group."""
-    inner = getattr(command, "commands", {})
+    inner = command.list_commands(None) if isinstance(command, TyperGroup) else []
     yield path, bool(inner)
-    for name, below in inner.items():
-        yield from commands(below, (*path, name))
+    for name in inner:
+        yield from commands(command.get_command(None, name), (*path, name))
 
 
 @pytest.mark.parametrize(
