@@ -10,13 +10,13 @@ from typing import Any
 
 INTERRUPTED = 130
 """As a shell has it of what Ctrl-C ended."""
-_BESIDES_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def raised() -> Iterator[None]:
     """Every signal that asks for an end raises `KeyboardInterrupt` meanwhile."""
-    before = [(number, signal.signal(number, _interrupt)) for number in _BESIDES_CTRL_C]
+    before = [(number, signal.signal(number, _interrupt)) for number in _heeded()]
     try:
         yield
     finally:
@@ -27,7 +27,7 @@ def raised() -> Iterator[None]:
 async def until_signalled(work: Coroutine[Any, Any, int], command: str) -> int:
     """Run `work`, whose answer is the exit code; a signal cancels it, so that everything is stopped in order."""
     running = asyncio.ensure_future(work)
-    for number in (signal.SIGINT, *_BESIDES_CTRL_C):
+    for number in _heeded():
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     try:
         return await running
@@ -39,6 +39,11 @@ def interrupted(command: str, words: str = "") -> int:
     """Say it, with what is to be known besides; the exit code."""
     print(f"{command}: interrupted{words}", file=sys.stderr)
     return INTERRUPTED
+
+
+def _heeded() -> list[signal.Signals]:
+    """All but those that we were started to ignore, as by `nohup` or by a script's `&`."""
+    return [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
