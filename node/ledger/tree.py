@@ -140,9 +140,12 @@ def tree_rows(pages: Iterable[tuple[int, bytes]], crown: Crown) -> Iterator[tupl
     """A whole tree as rows to compare: its pages, ascending, then the crown."""
     for number, page in pages:
         yield number.to_bytes(8, "big"), page
-    for index in range(1, 2 << CROWN_LEVELS):
-        if crown.counts[index]:
-            yield b"\xff" + index.to_bytes(4, "big"), bytes((crown.counts[index],)) + crown.digest(index)
+    counts = crown.counts
+    for first in range(0, len(counts), CROWN_SEGMENT):
+        if counts.count(0, first, first + CROWN_SEGMENT) < CROWN_SEGMENT:
+            for index in range(first, first + CROWN_SEGMENT):
+                if counts[index]:
+                    yield b"\xff" + index.to_bytes(4, "big"), bytes((counts[index],)) + crown.digest(index)
 
 
 def _below_crown(read: _PageReader, changes: Sequence[_Change]) -> tuple[_Pages, list[CrownEntry]]:
