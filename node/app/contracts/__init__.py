@@ -4,5 +4,5 @@
 - `places`      where in the file something is wrong
 - `cases`       the file's own cases, decided at once, without a network
 - `templates`   files to begin with
-- `errors`      what a file can have; apart, for the command line imports nothing else at its start
+- `errors`      what a file can have
 """
