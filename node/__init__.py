@@ -1,6 +1,7 @@
 """Lepton: a peer-to-peer daemon with which organisations build AI together without a central server.
 
-`node/README.md` is the design as built; `ls node/` shows the floors.
+`node/README.md` is the design as built; the floors, from above: `cli`, `app`, `engine` and `api`, `core` and `edge`,
+`ledger`, `base`, with `_proto` for what is generated and `testing` beside them.
 """
 
 import os

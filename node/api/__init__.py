@@ -1,4 +1,8 @@
-"""The operator's API: server and typed client, over a Unix socket that belongs to the owner of the member's folder."""
+"""The operator's API over a Unix socket that belongs to the owner of the member's folder.
+
+`server` the daemon's side, `client` the typed other side; `types` what calls return, `errors` what can go wrong between
+the two, `socket` where it lies and who may reach it.
+"""
 
 from node.api.client import OperatorClient
 from node.api.errors import DaemonRefused, DaemonUnreachable, OperatorError

@@ -1,8 +1,8 @@
 """`lepton doctor`: what is wrong with a member, why, and what to do. It works with a running daemon and without one.
 
 `snapshot` what is looked at; `gather` looks (folder, keys' files, disk, ports, database, and the daemon's own status);
-`findings` and `quorum` decide, purely, what it means. Peers' clocks are read from the times that their frames carry
-(`edge.transport.readings`): the frame of least delay in the last two minutes.
+`findings`, `network` and `quorum` decide, purely, what it means: each a `finding`. Peers' clocks are read from the
+times that their frames carry (`edge.transport.readings`): the frame of least delay in the last two minutes.
 """
 
 from node.app.doctor.finding import Finding, Severity, counted

@@ -1,7 +1,8 @@
 """What the operator can read of the ledger, one module for each topic.
 
-A reading is a plain function of the committed state and the caller's arguments; what it returns is what the command
-prints with `--json`. New topics stand in `READINGS`.
+`access`, `agreements`, `contracts`, `membership`, `schemas`, `sharing`. A reading is a plain function of the committed
+state and the caller's arguments; what it returns is what the command prints with `--json`. New topics stand in
+`READINGS`.
 """
 
 import inspect

@@ -18,7 +18,8 @@ dataclass            its fields in order
 
 There is exactly one encoding of a value and `decode` refuses every other: what was signed is never
 re-serialised differently. Decoding is bounded by the input: counts are held against the bytes that
-are left, and nothing is read past the end.
+are left, and nothing is read past the end. `hints` say what a type's form is; `writing` and `reading` make writers
+and readers from them, as source; `layout` is both for a value.
 """
 
 from node.base.codec.hints import DecodeError, keeps_bytes, register_check, register_size

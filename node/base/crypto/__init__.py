@@ -1,6 +1,7 @@
 """Hash, sign, verify, seal, Merkle trees. Key files and chance live at the edge.
 
-Nothing is written by hand but the RFC 6962 tree; everything else is `cryptography`.
+`hashing` SHA-256 by domain; `signing` Ed25519; `sealing` HPKE; `merkle` the tree of RFC 6962, which is the only one
+written by hand: everything else is `cryptography`.
 """
 
 from node.base.crypto.hashing import digest

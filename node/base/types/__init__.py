@@ -1,8 +1,8 @@
 """The vocabulary: immutable values that every other room speaks of.
 
-`names` who and what; `identity` cards, genesis, member sets; `ledger` transactions, blocks, receipts;
-`agreement` votes and certificates; `statements` one signed word of a member, as evidence; `messages` what members
-send each other; `envelopes` the key of a data set's version, sealed to who may have it.
+`names` who and what; `identity` cards, genesis, member sets; `ledger` transactions, blocks, receipts; `agreement` votes
+and certificates; `proposals` what carries whole blocks; `statements` one signed word of a member, as evidence;
+`messages` what members send each other; `envelopes` the key of a data set's version, sealed to who may have it.
 """
 
 from node.base.types.agreement import (

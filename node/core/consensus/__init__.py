@@ -1,10 +1,11 @@
 """Agreement on the next block: QBFT (Moniz, arXiv 2002.03613), one instance per height, as a pure `step`.
 
-`consensus` the machine, on its layers: `seat` what they share, `rounds` which round and how long, `blocks` what this
-member proposes, prepares, commits and decides, `messages` what the others say; `inputs` and `effects` what goes in and
-comes out; `pen` what this member signs and never signs twice; `votes` what the others signed, bounded; `justification`
-the checks of proposals; `standing` what an operator is told; `witness` who signed two different statements; `reports`
-when such a proof goes to the ledger; `recovery` from which height on a member that lost its vote log may sign again.
+`consensus` the machine, on its layers: `agreement` what it knows of one height, `seat` what they share, `rounds` which
+round and how long, `blocks` what this member proposes, prepares, commits and decides, `messages` what the others say;
+`inputs` and `effects` what goes in and comes out; `pen` what this member signs and never signs twice; `votes` what the
+others signed, bounded; `justification` the checks of proposals; `standing` what an operator is told; `witness` who
+signed two different statements; `reports` when such a proof goes to the ledger; `recovery` from which height on a
+member that lost its vote log may sign again.
 """
 
 from node.core.consensus.consensus import Consensus

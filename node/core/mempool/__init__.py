@@ -1,4 +1,4 @@
-"""The bounded set of transactions that wait for a block."""
+"""The mempool: the bounded set of transactions that wait for a block."""
 
 from node.core.mempool.mempool import (
     Admitted,

@@ -6,7 +6,7 @@ and the scripts use it directly, in their own process.
 
     recipe       what a job declares           table     rows of CSV and Parquet, checked
     statistics   what members tell each other  features  rows to numbers, one width for all
-    preparation  the scaling all share         model     training and probabilities (torch)
+    preparation  the scaling all share         model     training and probabilities (torch), by optimisers
     initial      the first parameters          child     the process, begun in background; framing: how it is spoken to
     modelfile    safetensors with preparation  learner   the daemon's side of it
     evaluation   area under the ROC curve      predict, alone, split: for commands and scripts

@@ -1,4 +1,10 @@
-"""What a member keeps on disk: keys, cards and genesis files, the ledger in SQLite, the vote log."""
+"""What a member keeps on disk.
+
+The ledger: `sqlite` writes it, `reader` reads it, `crown` the upper part of its tree, `snapshots` copies of its state,
+`backup` a chain in one file. What was signed: `votelog`. Who it is: `identity` makes keys and card, `keys` are the
+files, `keyring` what is open of them, `sealed` what only they open, `genesis` the file that all founders sign. `files`
+writes whole or not at all; `errors` what can be wrong.
+"""
 
 from node.edge.storage.backup import Kind, backup_block, read_backup, write_backup
 from node.edge.storage.errors import FileDamaged, FileError, StoreError

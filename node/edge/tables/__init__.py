@@ -2,7 +2,8 @@
 
 `reading` rows in batches out of CSV, Parquet and JSON lines; `typed` cells as a schema's types; `fitting` what does not
 fit; `conversions` what an operator declares and what it does to a batch; `writing` batches into a file; `drafting` what
-a schema's first draft is made of. Runs in commands, never in the daemon. Values are shown to the rows' owner alone.
+a schema's first draft is made of. `errors` what is wrong with a table as a whole. Runs in commands, never in the
+daemon. Values are shown to the rows' owner alone.
 """
 
 from node.edge.tables.conversions import Conversions, Converter, read_conversions

@@ -1,4 +1,7 @@
-"""Logs and resource readings."""
+"""The machine as the daemon sees it, and what it tells of itself.
+
+`clock` clocks and chance, `logs` structured lines, `resources` what this process uses.
+"""
 
 from node.edge.telemetry.clock import SystemClock, SystemEntropy
 from node.edge.telemetry.logs import configure_logs

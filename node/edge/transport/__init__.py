@@ -1,7 +1,10 @@
 """Messages and bulk between members over gRPC with mutual TLS; implements the port `Transport`.
 
 `transport` puts it together; `server` judges every call; `dialler` keeps links up; `lane` holds the one stream per peer
-and purpose; `control` and `bulk` are what runs on a stream. What messages mean is not known here.
+and purpose; `control` and `bulk` are what runs on a `stream` as a `session`, in the bytes of `wire`. `credentials` are
+both ends' TLS, `claims` what a caller says of itself, `versions` which protocol both speak. `limits` has every number,
+`pace` and `allowance` hold peers and strangers to theirs; `join` is the port for strangers, `ports` finds free ones.
+Operators learn from `report`, `readings` and `health`; `errors` end a link. What messages mean is not known here.
 """
 
 from node.edge.transport.credentials import TlsKey

@@ -2,8 +2,8 @@
 
 `sources` what can be added; `chunks` one encrypted chunk; `places` where chunks lie, `notes` what was begun there,
 `direct` past the system's cache; `records` what is kept beside the chunks; `reading` a file in place; `vault` the
-whole; `arrivals` what is under way between vaults, and copies kept for others. What the network learns of a data set
-is the ledger's matter.
+whole; `arrivals` what is under way between vaults, and copies kept for others. `errors` what can go wrong. What the
+network learns of a data set is the ledger's matter.
 """
 
 from node.edge.vault.arrivals import Arrival, Arrivals, Copies, Copy, Envelopes

@@ -3,7 +3,7 @@
 `journal` says what happens to a disk; `vfs` records it of SQLite, `recorder` of the rest; `disk` holds what is
 durable and what is still on its way, and draws a crash from it; `ledger` and `votes` are a member's life with what it
 was promised; `engine` is the life of a whole engine among others, `facts` what it was told and told others, `reopened`
-starts it again; `replay` puts it together.
+starts it again; `replay` puts it together; `command` is the command line of `scripts/power`.
 """
 
 from node.testing.power.disk import Disk, write_image

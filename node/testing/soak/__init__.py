@@ -2,7 +2,8 @@
 
 `plan` draws faults from a seed; `faults` performs them; `wires` is the network between the members, which can be cut
 and slowed; `membership` has members come and go by `operators`' commands; `load` submits through every member's socket;
-`watch` takes readings; `checks` judges; `run` puts them in order; `command` and `screen` are what a person meets.
+`watch` takes readings; `checks` judges, `outcome` is what was found; `run` puts them in order; `command` and `screen`
+are what a person meets.
 """
 
 from node.testing.soak.command import main

@@ -1,6 +1,6 @@
 """Seeded bugs: deliberate faults in the product, each of which the simulator must catch.
 
-`catalogue` the list; `hunt` puts each into a copy of the package and runs the simulator against it.
+`catalogue` the list; `hunt` puts each into a copy of the package and has `probe` run the simulator against it.
 """
 
 from node.testing.simulation.bugs.catalogue import BUGS, Bug

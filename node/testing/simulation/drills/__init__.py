@@ -2,8 +2,8 @@
 
 `accusations` what a member must say of a lie; `fetching` what a member must not take from others; `rounds` members that
 come to one round; `memberships` the member set's changes; `entering` who comes into it; `snapshots` who lies about
-states. Each drill is a function without arguments that raises `Broken`; tests run all of them, and so does the list of
-seeded bugs.
+states. `stage` is what they share. Each drill is a function without arguments that raises `Broken`; tests run all of
+them, and so does the list of seeded bugs.
 """
 
 from collections.abc import Callable
