@@ -2,8 +2,10 @@
 
 import pytest
 
-from node.testing.simulation import Outcome, Plan, run_seed
+from node.testing.simulation import Outcome, Plan, coverage, run_seed
 from node.testing.simulation.campaign import Campaign, run_campaign
+from node.testing.simulation.labels import ROW_CRASH, name_pair
+from node.testing.simulation.rows import run_rows
 from node.testing.simulation.twins import run_twins
 
 KEPT = [
@@ -76,3 +78,10 @@ def test_every_seed_replays_to_the_same_head_and_trace():
 def test_real_signatures_decide_as_the_hashes_do():
     for seed in range(3):
         run_seed(Plan(seed=seed, liars=1, real_signatures=True))
+
+
+def test_a_member_behind_loses_what_it_took_over_unsynced_and_comes_to_the_head():
+    met = [run_rows(seed).counts for seed in range(24)]
+
+    for name in (coverage.LOST, name_pair(ROW_CRASH)):
+        assert any(name in counts for counts in met), f"no seed came to {name}"

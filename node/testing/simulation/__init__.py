@@ -4,9 +4,9 @@
 cores; `bugs` runs all that against deliberate faults in the product. `simulation` holds the members and their events;
 `member` is one replica with its crashes; `disk` what survives them; `network` what happens to messages; `liars` what
 Byzantine members say; `checkers` what must always hold, by the word of `oracle`; `coverage` what a campaign must have
-met. `plan` says what a run is to be; `arrivals` come by chance, `entrance` says who may; `snapshots` one member far
-behind; `labels` name effects; `reading` reads bytes once for all; `founding` networks for tests; `command` the command
-line of `scripts/sim`.
+met. `plan` says what a run is to be; `arrivals` come by chance, `entrance` says who may; `snapshots` and `rows` one
+member far behind; `labels` name effects; `reading` reads bytes once for all; `founding` networks for tests; `command`
+the command line of `scripts/sim`.
 """
 
 from node.testing.simulation.checkers import Broken

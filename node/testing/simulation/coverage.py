@@ -6,7 +6,7 @@ Counters are runs (seeds) in which something happened at least once, by name.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from node.testing.simulation.labels import CRASH_PAIRS, name_pair
+from node.testing.simulation.labels import CRASH_PAIRS, ROW_CRASH, name_pair
 
 REPROPOSAL = "re-proposal with a prepared certificate"
 TWO_LOCKS = "two members locked on different blocks of one height"
@@ -38,7 +38,7 @@ ALWAYS = (
     SILENT_RETURN,
     TORN,
     LOST,
-    *(name_pair(pair) for pair in CRASH_PAIRS),
+    *(name_pair(pair) for pair in (*CRASH_PAIRS, ROW_CRASH)),
 )
 """What every campaign with faults must reach."""
 TWINS = (REPROPOSAL, TWO_LOCKS, LATER_ROUND)

@@ -13,6 +13,7 @@ from node.testing.simulation.liars import draw_liar
 from node.testing.simulation.member import Crashes, Member
 from node.testing.simulation.network import CALM, Weather
 from node.testing.simulation.plan import Outcome, Plan
+from node.testing.simulation.rows import run_rows
 from node.testing.simulation.simulation import Simulation
 from node.testing.simulation.snapshots import run_snapshots
 
@@ -28,8 +29,8 @@ SKEW_MS_MAX = 3_000
 SKEW_LARGE_MS = 3_600_000
 """How wrong the clock of at most f members is, liars counted, until it heals."""
 LIAR_ACT_MS = 400
-SNAPSHOTS_EVERY = 4
-"""One seed of so many has a member far behind besides, that takes a snapshot."""
+BEHIND_EVERY = 4
+"""One seed of so many has a member far behind besides, that takes a snapshot, and another one that takes rows."""
 STORM_MS_MAX = 4_000
 """How long a kind of message is kept from members."""
 
@@ -48,8 +49,9 @@ def run_seed(plan: Plan) -> Outcome:
     simulation.run(plan.faulty_ms)
     heal(simulation)
     check_progress(simulation)
-    if plan.seed % SNAPSHOTS_EVERY == 0:
-        simulation.checkers.coverage.counts.update(run_snapshots(plan.seed).counts)
+    if plan.seed % BEHIND_EVERY == 0:
+        for run_behind in (run_snapshots, run_rows):
+            simulation.checkers.coverage.counts.update(run_behind(plan.seed).counts)
     return simulation.outcome()
 
 

@@ -70,6 +70,9 @@ CRASH_PAIRS = (
 )
 """(done, not done): where members are made to crash, and where every campaign must have seen crashes."""
 
+ROW_CRASH = (BEGIN, "write block unsynced")
+"""The same, for a member that takes over a row of blocks."""
+
 
 def name_pair(pair: tuple[str, str]) -> str:
     """How a report calls a crash between two effects."""

@@ -314,6 +314,7 @@ BUGS: tuple[Bug, ...] = (
         "reason = None",
     ),
     Bug("votes before the blocks are durable", _REPLICA, "self._effects.append(SyncBlocks())", "pass"),
+    Bug("the middle of a row counts as durable", _REPLICA, "if commit.durable:", "if True:"),
     Bug(
         "agreement goes on below a fetched block",
         _REPLICA,

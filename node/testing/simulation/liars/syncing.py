@@ -124,6 +124,19 @@ class FalseBlocksServed(Tactic):
             kit.post_all(BlocksResponse(kit.disk.height(), (lie,)))
 
 
+class FalseRowsServed(Tactic):
+    """Answers requests for blocks with rows that turn false somewhere. For `rows`: drawn, it would change old seeds."""
+
+    def says(self, peer: OrgId, message: PeerMessage) -> Iterable[Said]:
+        """Another answer, as often as not."""
+        rng = self.kit.rng
+        if not isinstance(message, BlocksResponse) or not message.blocks or rng.random() < 0.5:
+            return (message,)
+        at = rng.randrange(len(message.blocks))
+        false = rng.choice(LIES)(self.kit, message.blocks[at])
+        return (replace(message, blocks=(*message.blocks[:at], false, *message.blocks[at + 1 :])),)
+
+
 class FalseBodies(Tactic):
     """Answers requests for transactions with the same ones under other signatures."""
 
