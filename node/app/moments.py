@@ -1,4 +1,4 @@
-"""Moments in readings: what now is, and how a moment is written."""
+"""Moments as operators read them: what now is, and how a moment is written."""
 
 import datetime
 import time

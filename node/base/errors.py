@@ -6,3 +6,7 @@ class ExplainedError(Exception):
 
     Every other exception, those of the system apart, is a fault of the program and keeps its trace.
     """
+
+
+EXPLAINED = (ExplainedError, OSError)
+"""What a command says in one sentence: its own errors, and the system's."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import node
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.cli.common import Member
 from node.cli.lazily import MARKUP, LazyGroup
 
@@ -59,6 +59,6 @@ def main() -> None:
     """Run the command line; exit code 0 only on success."""
     try:
         lepton()
-    except (ExplainedError, OSError) as error:
+    except EXPLAINED as error:
         print(f"lepton: {error}", file=sys.stderr)
         sys.exit(1)

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from node.api import OperatorError
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.base.types import CertifiedBlock, Digest
 from node.cli.main import lepton as application
 from node.edge.storage import SqliteReader
@@ -198,9 +198,9 @@ def refused(*words: object) -> str:
 
 
 def raised(*words: object) -> str:
-    """What `refused` returns, without a process of its own: a second each is saved where there are many."""
+    """What `refused` returns, without a process of its own: half a second each is saved where there are many."""
     done = CliRunner().invoke(application, [str(word) for word in words])
-    assert isinstance(done.exception, (ExplainedError, OSError)), f"lepton {words}: {done.exception!r} {done.output}"
+    assert isinstance(done.exception, EXPLAINED), f"lepton {words}: {done.exception!r} {done.output}"
     assert "\n" not in str(done.exception)
     return str(done.exception)
 

@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.testing.bench.figures import Figure, as_json, machine
 from node.testing.bench.parts import PARTS, Place, chosen_parts, part_names
 from node.testing.signals import until_signalled
@@ -26,7 +26,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
         sys.exit(uvloop.run(until_signalled(_run(options, scenarios, clusters), "bench")))
     except TimeoutError:
         sys.exit("bench: a part took longer than it may; is something else running on this machine?")
-    except (ExplainedError, OSError) as error:
+    except EXPLAINED as error:
         sys.exit(f"bench: {error}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.testing.processes import ClusterError, ProcessCluster
 from node.testing.scenario.figures import Figures, measure
 from node.testing.scenario.plan import Scenario, deal_rows, member_names, read_scenario, write_job
@@ -27,7 +27,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
     options = _options(description)
     try:
         sys.exit(asyncio.run(until_signalled(_run(options, scenarios, clusters), "spawn")))
-    except (ExplainedError, OSError) as error:
+    except EXPLAINED as error:
         sys.exit(f"spawn: {error}")
 
 

@@ -57,7 +57,7 @@ def _plan_admission(simulation: Simulation, chance: Random) -> None:
     for again_ms in (0, simulation.plan.faulty_ms // 4, simulation.plan.faulty_ms // 2):
         for org in simulation.founded.orgs:
             at_ms = first_ms + again_ms + chance.randint(0, 500)
-            simulation.at(at_ms, lambda org=org: _call(simulation, org, "support", motion))  # type: ignore[misc]
+            simulation.at(at_ms, lambda org=org: simulation.submit_if_up(org, membership.NAME, "support", motion))  # type: ignore[misc]
     simulation.at(first_ms, lambda: _wait_for_admission(simulation))
 
 
@@ -85,14 +85,9 @@ def _look(simulation: Simulation, member: Member, said: Height | None, linked: f
         behind = not replica.tips or any(tip.height > replica.height for tip in replica.tips.values())
         ready = Ready(replica.height, replica.state_root)
         if ready_now(member.disk.state, member.org, ready, behind=behind, said=said):
-            _call(simulation, member.org, "ready", encode(ready))
+            simulation.submit_if_up(member.org, membership.NAME, "ready", encode(ready))
             said = ready.height
     simulation.at(LOOK_MS, lambda: _look(simulation, member, said, linked | knowing))
-
-
-def _call(simulation: Simulation, org: OrgId, method: str, payload: bytes) -> None:
-    if simulation.members[org].is_up:
-        simulation.submit(org, simulation.transaction(org, membership.NAME, method, payload))
 
 
 # Halts
@@ -114,10 +109,5 @@ def _plan_halt(simulation: Simulation, chance: Random) -> None:
     simulation.at(begins_ms, halt)
     for number in range(1, above + 4):
         org = chance.choice(simulation.founded.orgs)
-        simulation.at(begins_ms + number * WORK_MS, lambda org=org: _work(simulation, org))  # type: ignore[misc]
+        simulation.at(begins_ms + number * WORK_MS, lambda org=org: simulation.submit_if_up(org))  # type: ignore[misc]
     simulation.at(begins_ms + chance.randint(*HALT_MS), lambda: end_halts(simulation))
-
-
-def _work(simulation: Simulation, org: OrgId) -> None:
-    if simulation.members[org].is_up:
-        simulation.submit(org)

@@ -5,6 +5,7 @@ Which faults a run has, and how bad each is, is drawn once per run, so that some
 
 from node.base.codec import encode
 from node.base.types import OrgId
+from node.ledger.contracts import membership
 from node.ledger.contracts.membership.types import Motion, Present, Remove, Support
 from node.testing.simulation.arrivals import end_halts, plan_arrivals
 from node.testing.simulation.checkers import require
@@ -210,7 +211,7 @@ def _plan_transactions(simulation: Simulation) -> None:
     rng, plan = simulation.rng, simulation.plan
     for _ in range(plan.transactions):
         org = rng.choice(simulation.founded.orgs)
-        simulation.at(rng.randint(50, plan.faulty_ms), lambda org=org: _submit_if_up(simulation, org))  # type: ignore[misc]
+        simulation.at(rng.randint(50, plan.faulty_ms), lambda org=org: simulation.submit_if_up(org))  # type: ignore[misc]
 
 
 def _plan_membership(simulation: Simulation) -> None:
@@ -235,23 +236,15 @@ def _faulty(simulation: Simulation) -> int:
 
 def support(simulation: Simulation, org: OrgId, motion: Motion) -> None:
     """The member's operator is for the motion."""
-    _call_membership(simulation, org, "support", encode(Support(motion)))
+    simulation.submit_if_up(org, membership.NAME, "support", encode(Support(motion)))
 
 
 def rotate(simulation: Simulation, org: OrgId) -> None:
     """The member's operator presents a card with its next node key."""
     simulation.checkers.rotating = True
-    _call_membership(simulation, org, "present", encode(Present(simulation.founded.rotated_card(org), None)))
-
-
-def _call_membership(simulation: Simulation, org: OrgId, method: str, payload: bytes) -> None:
-    if simulation.members[org].is_up:
-        simulation.submit(org, simulation.transaction(org, "membership", method, payload))
-
-
-def _submit_if_up(simulation: Simulation, org: OrgId) -> None:
-    if simulation.members[org].is_up:
-        simulation.submit(org)
+    simulation.submit_if_up(
+        org, membership.NAME, "present", encode(Present(simulation.founded.rotated_card(org), None))
+    )
 
 
 def _stop_all(simulation: Simulation) -> None:

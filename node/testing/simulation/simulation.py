@@ -26,6 +26,7 @@ from node.testing.simulation.reading import SharedReader
 
 EVENTS_PER_MINUTE_MAX = 400_000
 """More than this is a storm, and a failure."""
+REACHED_MS_MAX = 60_000
 
 
 class Simulation:
@@ -109,6 +110,11 @@ class Simulation:
         self.feed(org, Submitted((transaction,)))
         return transaction
 
+    def submit_if_up(self, org: OrgId, contract: str | None = None, method: str = "", payload: bytes = b"") -> None:
+        """The same of a new transaction, by default of the sharing contract; nothing where the member does not run."""
+        if self.members[org].is_up:
+            self.submit(org, self.transaction(org, contract, method, payload))
+
     def transaction(
         self, org: OrgId, contract: str | None = None, method: str = "", payload: bytes = b""
     ) -> Transaction:
@@ -155,6 +161,12 @@ class Simulation:
             require(self.events < events_max, "a storm: more events than a minute may have")
             action()
         return True
+
+    def must_reach(self, height: int, *slots: OrgId, within_ms: int = REACHED_MS_MAX) -> None:
+        """Let time pass until these members (by default all honest ones) stand at the height. Raises `Broken`."""
+        members = [self.members[slot] for slot in slots] or self.honest
+        reached = self.run(within_ms, lambda: all(member.disk.height() >= height for member in members))
+        require(reached, f"height {height} is not reached in {within_ms} ms: {self.heights()}")
 
     @property
     def honest(self) -> list[Member]:

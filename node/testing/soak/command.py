@@ -10,7 +10,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.testing.signals import until_signalled
 from node.testing.soak.membership import grow_and_shrink
 from node.testing.soak.plan import FaultKind
@@ -32,7 +32,7 @@ def main(clusters: Path, description: str) -> None:
     options = _options(description)
     try:
         sys.exit(uvloop.run(until_signalled(_run(options, clusters), "soak")))
-    except (ExplainedError, OSError) as error:
+    except EXPLAINED as error:
         sys.exit(f"soak: {error}")
 
 

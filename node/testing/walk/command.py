@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from node.base.errors import ExplainedError
+from node.base.errors import EXPLAINED
 from node.testing import signals
 from node.testing.processes import ProcessCluster
 from node.testing.scenario.command import root_of, say_how_to_talk
@@ -33,7 +33,7 @@ def main(scenarios: Path, clusters: Path, description: str) -> None:
             _walk(options, scenarios, clusters)
     except KeyboardInterrupt:
         sys.exit(signals.interrupted("walk"))
-    except (ExplainedError, OSError, subprocess.TimeoutExpired) as error:
+    except (*EXPLAINED, subprocess.TimeoutExpired) as error:
         sys.exit(f"walk: {error}")
 
 

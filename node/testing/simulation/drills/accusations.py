@@ -15,7 +15,7 @@ from node.base.types import (
     VoteKind,
 )
 from node.testing.simulation.checkers import KEPT_PER_MEMBER_MAX, require
-from node.testing.simulation.drills.stage import liar_of, must_accuse, must_reach, say, stage
+from node.testing.simulation.drills.stage import liar_of, must_accuse, say, stage
 from node.testing.simulation.labels import name_message
 from node.testing.simulation.liars.kit import Kit
 from node.testing.simulation.liars.liar import make_kit
@@ -165,13 +165,13 @@ def false_rows_are_named_and_others_are_asked() -> None:
     simulation.stop(away)
     for height in (1, 2, 3):
         simulation.submit(second)
-        must_reach(simulation, height, liar, second, third)
+        simulation.must_reach(height, liar, second, third)
     simulation.drop = lambda sender, receiver, data: receiver == away and sender == liar
     simulation.start(away)
     say(simulation, kit, away, Tip(Height(3), kit.chain, Height(1)))
     simulation.run(50)
     say(simulation, kit, away, BlocksResponse(Height(1), ()))
-    must_reach(simulation, 3, away, within_ms=20_000)
+    simulation.must_reach(3, away, within_ms=20_000)
 
 
 def strangers_rounds_fill_nothing() -> None:
@@ -216,7 +216,7 @@ def worthless_transactions_are_in_no_block() -> None:
             say(simulation, kit, org, kit.proposal(0, block))
             say(simulation, kit, org, BodiesResponse(block.transactions))
         simulation.submit(judge)
-        must_reach(simulation, 1)
+        simulation.must_reach(1)
 
 
 def claims_without_evidence_are_left_out() -> None:
@@ -229,7 +229,7 @@ def claims_without_evidence_are_left_out() -> None:
     say(simulation, kit, proposer, kit.round_change(1, 0, kit.any_digest()))
     for org in (first, silenced, proposer):
         simulation.submit(org)
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
 
 
 def a_wiped_vote_log_keeps_silent() -> None:

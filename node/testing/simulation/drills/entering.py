@@ -4,7 +4,7 @@ from node.base.types import Digest, Height, OrgId
 from node.engine.replica import HaltAt
 from node.ledger.contracts.membership.types import Admit, Ready, Remove, Support
 from node.testing.simulation.checkers import require
-from node.testing.simulation.drills.stage import call, more_blocks, must_reach, stage
+from node.testing.simulation.drills.stage import call, more_blocks, stage
 from node.testing.simulation.simulation import Simulation
 
 BLOCKS_AFTER = 3
@@ -69,7 +69,7 @@ def all_halt_at_one_block_and_go_on() -> None:
     for member in simulation.members.values():
         member.halt_at = None
         simulation.feed(member.slot, HaltAt(None))
-    must_reach(simulation, 3)
+    simulation.must_reach(3)
 
 
 DRILLS = (

@@ -21,7 +21,7 @@ from node.base.types import (
 )
 from node.engine.replica import PeerSent
 from node.testing.simulation.checkers import require
-from node.testing.simulation.drills.stage import liar_of, must_accuse, must_reach, say, stage
+from node.testing.simulation.drills.stage import liar_of, must_accuse, say, stage
 from node.testing.simulation.liars.kit import Kit, to_bytes
 from node.testing.simulation.liars.syncing import LIES
 from node.testing.simulation.simulation import Simulation
@@ -39,7 +39,7 @@ def _behind() -> tuple[Simulation, Kit, OrgId, list[CertifiedBlock]]:
     simulation.stop(away)
     for height in range(1, BLOCKS + 1):
         simulation.submit(second)
-        must_reach(simulation, height, liar, second, third)
+        simulation.must_reach(height, liar, second, third)
     simulation.drop = lambda sender, receiver, data: receiver == away
     simulation.start(away)
     simulation.run(100)
@@ -57,7 +57,7 @@ def false_blocks_are_named() -> None:
         must_accuse(simulation, kit, away, f"serves a false block ({lie.__name__})", row)
         simulation.drop = lambda sender, receiver, data: False
         simulation.submit(away)
-        must_reach(simulation, BLOCKS + 1)
+        simulation.must_reach(BLOCKS + 1)
 
 
 def false_rows_are_named() -> None:
@@ -79,7 +79,7 @@ def nothing_is_signed_on_what_power_could_take() -> None:
     simulation.stop(away)
     simulation.drop = lambda sender, receiver, data: False
     simulation.start(away)
-    must_reach(simulation, BLOCKS)
+    simulation.must_reach(BLOCKS)
 
 
 def nothing_is_signed_below_a_fetched_block() -> None:
@@ -112,7 +112,7 @@ def false_bodies_speak_against_nobody() -> None:
     require(bool(bodies), "the transaction was sent to nobody")
     simulation.feed(judge, PeerSent(liar, to_bytes(BodiesResponse(bodies))))
     simulation.drop = lambda sender, receiver, data: False
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
 
 
 def false_parents_certificates_are_named() -> None:
@@ -121,7 +121,7 @@ def false_parents_certificates_are_named() -> None:
     judge, author, _, liar = simulation.founded.orgs
     for height in (1, 2):
         simulation.submit(author)
-        must_reach(simulation, height)
+        simulation.must_reach(height)
     kit = liar_of(simulation, liar)
     last, before = simulation.members[judge].disk.block(Height(2)), simulation.members[judge].disk.block(Height(1))
     assert last is not None, "must_reach says so"

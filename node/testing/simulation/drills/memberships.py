@@ -6,7 +6,7 @@ from node.base.types import Digest, OrgId, Statement, VoteKind, statement_of
 from node.ledger.contracts.evidence import Report
 from node.ledger.contracts.membership.types import Leave, Present, Remove, Support
 from node.testing.simulation.checkers import require
-from node.testing.simulation.drills.stage import call, more_blocks, must_reach, stage
+from node.testing.simulation.drills.stage import call, more_blocks, stage
 from node.testing.simulation.liars.kit import Kit
 from node.testing.simulation.liars.liar import make_kit
 from node.testing.simulation.simulation import Simulation
@@ -25,7 +25,7 @@ def a_quorum_removes_and_less_does_not() -> None:
     first, second, third, victim = simulation.founded.orgs
     for org in (first, second):
         call(simulation, org, "membership", "support", Support(Remove(victim)))
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
     more_blocks(simulation, BLOCKS_AFTER, first)
     require(victim in _orgs(simulation), "two of four removed a member")
     call(simulation, third, "membership", "support", Support(Remove(victim)))
@@ -40,7 +40,7 @@ def removals_wait_their_turn() -> None:
     for victim in (x, y, z):
         for org in (*stay, x):
             call(simulation, org, "membership", "support", Support(Remove(victim)))
-    must_reach(simulation, 1, *stay)
+    simulation.must_reach(1, *stay)
     more_blocks(simulation, BLOCKS_AFTER + 1, stay[0])
     require(set(_orgs(simulation)) == set(stay), f"after three removals there are {_orgs(simulation)}")
 
@@ -51,7 +51,7 @@ def the_last_member_stays() -> None:
     (only,) = simulation.founded.orgs
     call(simulation, only, "membership", "leave", Leave())
     call(simulation, only, "membership", "support", Support(Remove(only)))
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
     more_blocks(simulation, BLOCKS_AFTER, only)
     require(_orgs(simulation) == (only,), "the last member left")
 
@@ -61,13 +61,13 @@ def a_rotated_key_is_in_force() -> None:
     simulation = stage()
     org = simulation.founded.orgs[1]
     call(simulation, org, "membership", "present", Present(simulation.founded.rotated_card(org), None))
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
     more_blocks(simulation, BLOCKS_AFTER, simulation.founded.orgs[0])
     key = simulation.checkers.newest_set.keys[org]
     require(key == simulation.founded.next_signers[org].public_key, f"{org} does not vote with its new key")
     simulation.stop(simulation.founded.orgs[3])
     simulation.submit(org)
-    must_reach(simulation, simulation.members[org].disk.height() + 1, *simulation.founded.orgs[:3])
+    simulation.must_reach(simulation.members[org].disk.height() + 1, *simulation.founded.orgs[:3])
 
 
 def true_evidence_suspends() -> None:
@@ -77,7 +77,7 @@ def true_evidence_suspends() -> None:
     kit = make_kit(liar, simulation)
     statements = _statement(kit, b"1"), _statement(kit, b"2")
     call(simulation, reporter, "evidence", "report", Report(*statements))
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
     more_blocks(simulation, BLOCKS_AFTER, reporter)
     require(liar not in _orgs(simulation), f"{liar} signed two prepares of one round, and votes on")
 
@@ -92,7 +92,7 @@ def false_evidence_suspends_nobody() -> None:
     for report in (Report(true, forged), Report(true, true), Report(true, _statement(kit, b"2", round_=1))):
         height = simulation.members[liar].disk.height()
         call(simulation, liar, "evidence", "report", report)
-        must_reach(simulation, height + 1)
+        simulation.must_reach(height + 1)
     more_blocks(simulation, BLOCKS_AFTER, liar)
     require(victim in _orgs(simulation), f"{victim} is out without having contradicted itself")
 
@@ -107,7 +107,7 @@ def a_foreign_card_changes_nobody() -> None:
     thief, victim = simulation.founded.orgs[:2]
     card = simulation.founded.forged_card(victim, thief)
     call(simulation, thief, "membership", "present", Present(card, None))
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
     more_blocks(simulation, BLOCKS_AFTER, thief)
     before = simulation.founded.signers[victim].public_key
     require(simulation.checkers.newest_set.keys[victim] == before, f"{thief} changed the key of {victim}")

@@ -1,7 +1,7 @@
 """Members that are in different rounds come together; a lock that one member holds is found again."""
 
 from node.testing.simulation.checkers import require
-from node.testing.simulation.drills.stage import must_reach, stage
+from node.testing.simulation.drills.stage import stage
 from node.testing.simulation.labels import name_message
 
 ALONE_MS = 120_000
@@ -20,7 +20,7 @@ def a_member_that_went_ahead_is_joined() -> None:
     simulation.run(3_700)
     simulation.drop = lambda sender, receiver, data: False
     simulation.submit(third)
-    must_reach(simulation, 1, alone, second, third, within_ms=3 * TIMEOUT_MAX_MS)
+    simulation.must_reach(1, alone, second, third, within_ms=3 * TIMEOUT_MAX_MS)
 
 
 def the_others_rounds_are_joined() -> None:
@@ -32,7 +32,7 @@ def the_others_rounds_are_joined() -> None:
     simulation.submit(second)
     simulation.run(ALONE_MS)
     simulation.drop = lambda sender, receiver, data: False
-    must_reach(simulation, 1, alone, second, third, within_ms=3 * TIMEOUT_MAX_MS)
+    simulation.must_reach(1, alone, second, third, within_ms=3 * TIMEOUT_MAX_MS)
 
 
 def one_members_lock_is_found_again() -> None:
@@ -47,7 +47,7 @@ def one_members_lock_is_found_again() -> None:
     simulation.stop(locked)
     simulation.drop = lambda sender, receiver, data: False
     simulation.start(locked)
-    must_reach(simulation, 1)
+    simulation.must_reach(1)
 
 
 DRILLS = (a_member_that_went_ahead_is_joined, the_others_rounds_are_joined, one_members_lock_is_found_again)

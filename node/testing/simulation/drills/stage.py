@@ -1,4 +1,4 @@
-"""What drills share: a network that stands, a liar whose hands a drill moves, and waiting."""
+"""What drills share: a network that stands, a liar whose hands a drill moves, calls and blocks."""
 
 from node.base.codec import encode
 from node.base.types import Digest, OrgId, Parameters, PeerMessage
@@ -8,8 +8,6 @@ from node.testing.simulation.liars.kit import Kit, to_bytes
 from node.testing.simulation.liars.liar import make_kit
 from node.testing.simulation.plan import Plan
 from node.testing.simulation.simulation import Simulation
-
-DECIDED_MS_MAX = 60_000
 
 
 def stage(members: int = 4, seed: int = 7, *, heartbeat_ms: int = 600_000) -> Simulation:
@@ -41,13 +39,6 @@ def must_accuse(simulation: Simulation, kit: Kit, judge: OrgId, what: str, lie: 
     require(accused == {kit.org}, f"{judge} names {sorted(accused)} and not {kit.org}, who {what}")
 
 
-def must_reach(simulation: Simulation, height: int, *orgs: OrgId, within_ms: int = DECIDED_MS_MAX) -> None:
-    """These members (by default all honest ones) come to the height."""
-    members = [simulation.members[org] for org in orgs] or simulation.honest
-    reached = simulation.run(within_ms, lambda: all(member.disk.height() >= height for member in members))
-    require(reached, f"height {height} is not reached in {within_ms} ms: {simulation.heights()}")
-
-
 def call(simulation: Simulation, org: OrgId, contract: str, method: str, payload: object) -> Digest:
     """The organisation's own transaction, handed in at its member; returns its id."""
     transaction = simulation.transaction(org, contract, method, encode(payload))
@@ -60,4 +51,4 @@ def more_blocks(simulation: Simulation, count: int, author: OrgId) -> None:
     for _ in range(count):
         height = simulation.members[author].disk.height()
         simulation.submit(author)
-        must_reach(simulation, height + 1, author)
+        simulation.must_reach(height + 1, author)
