@@ -45,7 +45,7 @@ class SqliteReader:
         if not path.is_file():
             raise StoreMissing(f"there is no database at {path}: start the member once, or check the folder")
         try:
-            self._connection = sqlite3.connect(
+            self._own = self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=WAIT_S, check_same_thread=not frozen
             )
             self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -59,8 +59,8 @@ class SqliteReader:
         self._chain_id = self._blob(found.get("chain"))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close its own connection."""
+        self._own.close()
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key` of the state."""
@@ -94,18 +94,21 @@ class SqliteReader:
             raise self._damaged("a page of the state's tree is not of the form that was written")
         return page
 
-    def begin(self, base: Height | None = None) -> None:
-        """Nobody writes until `end` is said: all is read as of now.
+    def begin(self, writer: sqlite3.Connection, base: Height | None = None) -> None:
+        """Nobody writes until `end` is said: all is read as of now, through the connection that writes.
 
-        `base` is what `base` gives, where that is known; it is asked for after every block.
+        That one keeps what it read and wrote, where every block voids the cache of any other connection. `base` is
+        what `base` gives, where that is known; it is asked for after every block.
         """
-        self._connection.execute("BEGIN")
+        writer.execute("BEGIN")
+        self._connection = writer
         self._is_begun = True
         self._base = base
 
     def end(self) -> Height | None:
-        """From now on everything is read anew; the base if it was asked for."""
+        """From now on everything is read anew, through its own connection; the base if it was asked for."""
         self._connection.commit()
+        self._connection = self._own
         base, self._is_begun, self._base = self._base, False, None
         return base
 

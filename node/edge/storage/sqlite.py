@@ -1,7 +1,9 @@
 """The member's ledger in one SQLite file: one SQLite transaction per block, synced before it counts.
 
-One connection writes (SQLite's WAL had a corruption with two writers), in aiosqlite's thread; reading is
-`SqliteReader`'s, on a connection of its own. A restart at any instant finds the state after some whole block.
+One connection writes (SQLite's WAL had a corruption with two writers), in aiosqlite's thread or, where that is short,
+on the loop's. Reading is `SqliteReader`'s: through the same connection while nobody writes, so that what a block reads
+is at hand when it is written and the next one is read, and through one of its own while the thread writes. A restart at
+any instant finds the state after some whole block.
 
 =================================  ============================================
 table                              holds
@@ -98,7 +100,7 @@ class SqliteStore:
             opened.callback(reader.close)
             if reader.chain_id() != chain:
                 raise StoreForeign(f"{path} holds another chain than the genesis file: each network has its own folder")
-            reader.begin()
+            reader.begin(writer.here)
             _check_crown(reader, founding)
             store = cls(path, writer, reader)
             opened.pop_all()
@@ -220,7 +222,7 @@ class SqliteStore:
                 await self._writer.transaction(self._path, statements, durable=durable)
                 done()
             finally:
-                self._reader.begin(base if same_base else None)
+                self._reader.begin(self._writer.here, base if same_base else None)
 
     def _write_here(self, statements: Iterable[_Statement], durable: bool, done: Callable[[], None]) -> None:
         """Nobody else is writing, and nobody comes between."""
@@ -229,11 +231,12 @@ class SqliteStore:
             self._writer.transaction_here(self._path, statements, durable=durable)
             done()
         finally:
-            self._reader.begin(base)
+            self._reader.begin(self._writer.here, base)
 
     async def close(self) -> None:
         """Finish what is being written and close the file."""
         async with self._writing:
+            self._reader.end()
             self._reader.close()
             await self._writer.close()
 
@@ -256,6 +259,11 @@ class _Writer(aiosqlite.Connection):
         super().__init__(connected, iter_chunk_size=64)
         self._synced = True
 
+    @property
+    def here(self) -> sqlite3.Connection:
+        """The connection, for this thread, while nothing is under way on the own one."""
+        return self._conn
+
     async def transaction(self, path: Path, statements: Iterable[_Statement], *, durable: bool) -> None:
         """All statements or none. Raises `StoreError`, and what the statements raise."""
         try:
@@ -264,14 +272,14 @@ class _Writer(aiosqlite.Connection):
             raise database_trouble(path, error) from error
 
     def transaction_here(self, path: Path, statements: Iterable[_Statement], *, durable: bool) -> None:
-        """As `transaction`, on this thread, while nothing is under way on the own one."""
+        """As `transaction`, on this thread, likewise."""
         try:
             self._run(statements, durable)
         except sqlite3.Error as error:
             raise database_trouble(path, error) from error
 
     def _run(self, statements: Iterable[_Statement], durable: bool) -> None:
-        connection = self._conn
+        connection = self.here
         if durable != self._synced:
             # In WAL mode NORMAL leaves out the sync after a commit and nothing else: the order of commits holds, and
             # the next FULL one makes those before it durable, too.

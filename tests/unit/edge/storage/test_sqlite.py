@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import get_ident
+from threading import Event, get_ident
 
 import pytest
 
@@ -77,8 +78,8 @@ async def test_few_rows_are_written_where_it_is_asked_for_until_the_disk_is_slow
     written: tuple[SqliteStore, MemoryChain],
 ) -> None:
     store, chain = written
-    connection, threads = store._writer._conn, set()
-    connection.set_trace_callback(lambda _: threads.add(get_ident()))
+    connection, threads = store._writer.here, set()
+    connection.set_trace_callback(partial(note_writer, threads))
     await write(store, chain)
     assert threads == {get_ident()}
 
@@ -95,7 +96,7 @@ async def test_many_rows_are_written_on_a_thread_of_their_own(written: tuple[Sql
     store, chain = written
     executed, threads = chain.extend(), set()
     many = tuple((b"many/%04d" % number, b"value") for number in range(FEW_ROWS))
-    store._writer._conn.set_trace_callback(lambda _: threads.add(get_ident()))
+    store._writer.here.set_trace_callback(partial(note_writer, threads))
     await store.commit(chain.certified[-1], executed.receipts, replace(executed.writes, state=many))
 
     assert threads
@@ -103,11 +104,50 @@ async def test_many_rows_are_written_on_a_thread_of_their_own(written: tuple[Sql
     assert store.state.get(b"many/0000") == b"value"
 
 
+def note_writer(threads: set[int], words: str) -> None:
+    if words.startswith("INSERT"):
+        threads.add(get_ident())
+
+
+async def test_what_was_committed_is_read_as_it_was_while_the_thread_writes(
+    written: tuple[SqliteStore, MemoryChain],
+) -> None:
+    store, chain = written
+    executed, begun, may_end = chain.extend(), Event(), Event()
+    many = tuple((b"many/%04d" % number, b"value") for number in range(FEW_ROWS))
+    store._writer.here.create_function("wait_until_it_was_read", 0, lambda: begun.set() or may_end.wait(60))
+    store._writer.here.execute(
+        "CREATE TEMP TRIGGER held AFTER INSERT ON blocks BEGIN SELECT wait_until_it_was_read(); END"
+    )
+    commit = asyncio.ensure_future(
+        store.commit(chain.certified[-1], executed.receipts, replace(executed.writes, state=many))
+    )
+    assert await asyncio.to_thread(begun.wait, 60)
+    try:
+        assert store.chain.height() == BLOCKS
+        assert store.state.get(b"many/0000") is None
+    finally:
+        may_end.set()
+    await commit
+    assert store.chain.height() == BLOCKS + 1
+    assert store.state.get(b"many/0000") == b"value"
+
+
+async def test_a_block_is_read_through_the_connection_that_wrote_it(written: tuple[SqliteStore, MemoryChain]) -> None:
+    """Another connection's cache is void after every block."""
+    store, chain = written
+    await write(store, chain)
+    asked: list[str] = []
+    store._writer.here.set_trace_callback(asked.append)
+    assert store.chain.height() == BLOCKS + 1
+    assert asked
+
+
 async def test_what_the_disk_refuses_is_not_there_wherever_it_was_written(
     written: tuple[SqliteStore, MemoryChain],
 ) -> None:
     store, chain = written
-    store._writer._conn.execute(
+    store._writer.here.execute(
         "CREATE TEMP TRIGGER full AFTER INSERT ON transactions BEGIN SELECT raise(ABORT, 'disk is full'); END"
     )
     with pytest.raises(StoreError):
@@ -141,7 +181,7 @@ async def test_the_crown_is_read_from_slices_of_any_age(tmp_path: Path) -> None:
             executed = chain.extend()
             await store.commit(chain.certified[-1], executed.receipts, writes)
             state.apply(writes)
-            kept.append(store._writer._conn.execute("SELECT count(*) FROM touched").fetchone()[0])
+            kept.append(store._writer.here.execute("SELECT count(*) FROM touched").fetchone()[0])
             reader = SqliteReader(path)
             assert list(reader.stored_tree()) == list(tree_rows(sorted(state.pages.items()), state.crown))
             reader.close()
