@@ -251,7 +251,10 @@ class LinkError(OSError):
 
 
 BulkServer = Callable[[OrgId, bytes], AsyncIterator[bytes | memoryview]]
-"""(peer, request) -> chunks of the answer, each at most 1 MiB. Raises `BulkRefused` for what it will not serve."""
+"""(peer, request) -> chunks of the answer, each at most 2 MiB and good until the next one is asked for.
+
+Raises `BulkRefused` for what it will not serve.
+"""
 
 
 class BulkRefused(Exception):

@@ -18,7 +18,6 @@ from node.edge.transport.credentials import Identity, OwnKeys, TlsKey, channel_c
 from node.edge.transport.limits import INSTANCE_BYTES, PROTOCOL_VERSIONS
 from node.edge.transport.report import Purpose
 from node.edge.transport.stream import SERVICE, hello_frame
-from node.edge.transport.wire import encode_frame
 
 BACKOFF_S = 0.05
 
@@ -71,7 +70,7 @@ class HostileClient:
 
     async def greet(self) -> None:
         """Say hello and hear the member's. Raises `LinkError` when it lets nobody in."""
-        await self.write(encode_frame(hello_frame(self._identity)))
+        await self.write(hello_frame(self._identity))
         await self.read()
 
     async def write(self, raw: bytes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from node.base.ports import BulkRefused, BulkServer, LinkError, OnLink, OnMessage, Transport
 from node.base.types import OrgId
 
-CHUNK_BYTES_MAX = 1 << 20
+CHUNK_BYTES_MAX = 2 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,8 @@ class MemoryNetwork:
                     raise ValueError(f"a chunk has {CHUNK_BYTES_MAX} bytes at most, not {len(chunk)}")
                 self._check_bulk(peer, asker)
                 self._moved[peer, asker.org, True] += len(chunk)
-                yield chunk
+                # The answerer may use its memory again.
+                yield bytes(chunk)
         except BulkRefused as refusal:
             raise LinkError(f"{peer} refused: {refusal}") from refusal
         finally:

@@ -16,6 +16,7 @@ from node.base.ports import LinkError
 from node.base.types import Digest, OrgId
 from node.edge.storage import KeyName
 from node.edge.vault import Vault, Version, open_source
+from node.edge.vault.chunks import CHUNK_BYTES, SEALED_BYTES_MAX
 from node.engine.transfer.requests import ChunksRequest, Fetching, KeyRequest, encode_request
 from node.ledger.contracts.access import Ask, Fetch, Grant, store
 from node.ledger.contracts.agreements import Operation, Sign, Terms, Withdraw
@@ -38,7 +39,7 @@ def vault(member: ClusterMember) -> Vault:
 async def add(cluster: Cluster, folder: Path, chunks: int = CHUNKS) -> Version:
     """A data set of m1 that does not compress."""
     path = folder / "rows.npz"
-    np.savez(path, a=np.frombuffer(os.urandom((chunks - 2 << 20) + 1), np.uint8))
+    np.savez(path, a=np.frombuffer(os.urandom((chunks - 2) * CHUNK_BYTES + 1), np.uint8))
     version = await asyncio.to_thread(vault(cluster["m1"]).add, open_source(path), "rows", **WORDS)
     await say(cluster, "m1", "sharing", "register", registration(version))
     return version
@@ -136,7 +137,7 @@ async def test_broken_resumed_after_a_restart_of_both_and_stopped_when_it_is_rev
         assert received(cluster["m2"]).root == version.root
         assert len(kept) >= 5
         assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
-        assert bulk_bytes(cluster, "m1", "m2") - before <= (CHUNKS - len(kept) + 1) << 20
+        assert bulk_bytes(cluster, "m1", "m2") - before <= (CHUNKS - len(kept) + 1) * SEALED_BYTES_MAX
 
         await say(cluster, "m1", "sharing", "unauthorize", Unauthorize(DATA, OrgId("m3")))
         del wires.after["m3"]
@@ -202,7 +203,7 @@ async def test_without_a_direct_link_another_member_carries_what_it_cannot_read(
         await until(cluster, "m2", "here")
         assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
         assert bulk_bytes(cluster, "m1", "m2") == 0
-        assert bulk_bytes(cluster, "m3", "m2") > 4 << 20
+        assert bulk_bytes(cluster, "m3", "m2") > 4 * CHUNK_BYTES
 
 
 async def test_what_was_sealed_before_its_owner_left_is_fetched_from_copies(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ async def test_what_was_sealed_before_its_owner_left_is_fetched_from_copies(tmp_
 
         assert vault(cluster["m2"]).verify(received(cluster["m2"])) == []
         assert sealed_keys(cluster["m3"]) == []
-        assert bulk_bytes(cluster, "m3", "m2") > 4 << 20
+        assert bulk_bytes(cluster, "m3", "m2") > 4 * CHUNK_BYTES
 
 
 async def test_a_sealed_key_is_not_given_once_the_grant_is_revoked(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ async def test_copies_bring_a_lost_vault_back_and_serve_and_a_holder_that_lies_i
         await cluster["m4"].up.backend.fetch_data(DATA, b"", 0)
         await until(cluster, "m4", "here")
         assert vault(cluster["m4"]).verify(received(cluster["m4"])) == []
-        assert min(bulk_bytes(cluster, org, "m4") for org in ("m1", "m2")) > 1 << 20
+        assert min(bulk_bytes(cluster, org, "m4") for org in ("m1", "m2")) > SEALED_BYTES_MAX
         assert cluster["m4"].up.engine.conduct(OrgId("m3")) is not None
         assert cluster["m4"].up.engine.conduct(OrgId("m2")) is None
 

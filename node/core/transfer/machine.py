@@ -12,9 +12,9 @@ from typing import assert_never
 
 from node.base.types import Instant, OrgId
 
-RUN_CHUNKS_MAX = 16
+RUN_CHUNKS_MAX = 8
 """Chunks of one request."""
-ASKS_PER_SOURCE_MAX = 2
+ASKS_PER_SOURCE_MAX = 4
 """Requests to one source at a time: the next one's beginning hides the last one's end."""
 REST_FIRST_MS = 200
 REST_MAX_MS = 10_000

@@ -34,7 +34,7 @@ from node.edge.transport.pace import Pace
 from node.edge.transport.report import Report
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
-from node.edge.transport.wire import Piece
+from node.edge.transport.wire import Piece, encode_frame
 
 
 def chunk_cost(body: bytes | memoryview) -> int:
@@ -78,7 +78,7 @@ class BulkSession(Session):
         self._last_answered = 0
         self._work = asyncio.Event()
         self._urgent: deque[Frame] = deque()
-        self._chunks: deque[Frame | Piece] = deque()
+        self._chunks: deque[bytes] = deque()
         self._room = asyncio.Semaphore(CHUNKS_QUEUED_MAX)
         self._ended: LinkError | None = None
         clock = asyncio.get_running_loop().time
@@ -216,7 +216,8 @@ class BulkSession(Session):
                     raise ValueError(f"a chunk has {CHUNK_BYTES_MAX} bytes at most, not {len(chunk)}")
                 if chunk:
                     await self._spend(answer, chunk_cost(chunk))
-                    await self._queue(Piece(number, chunk))
+                    # Its memory may be used again as soon as the next one is asked for.
+                    await self._queue(encode_frame(Piece(number, chunk)))
             last = Frame(end=End(number=number))
         except BulkRefused as refusal:
             last = _refusal(number, str(refusal))
@@ -228,7 +229,7 @@ class BulkSession(Session):
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
-        await self._queue(last)
+        await self._queue(encode_frame(last))
         # The asker may ask again as soon as it sees the last frame, so the place is free before that goes out.
         self._answers.pop(number, None)
 
@@ -259,8 +260,8 @@ class BulkSession(Session):
         self._urgent.append(frame)
         self._work.set()
 
-    async def _queue(self, frame: Frame | Piece) -> None:
-        """Queue a frame of an answer, waiting for room."""
+    async def _queue(self, frame: bytes) -> None:
+        """Queue a frame of an answer, encoded, waiting for room."""
         await self._room.acquire()
         self._chunks.append(frame)
         self._work.set()
@@ -270,9 +271,8 @@ class BulkSession(Session):
             await self._work.wait()
             self._work.clear()
             while self._urgent or self._chunks:
-                frame: Frame | Piece
                 if self._urgent:
-                    frame = self._urgent.popleft()
+                    frame = encode_frame(self._urgent.popleft())
                 else:
                     frame = self._chunks.popleft()
                     self._room.release()

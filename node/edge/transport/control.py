@@ -16,7 +16,7 @@ from node.edge.transport.limits import (
 from node.edge.transport.report import Report, wall_ms
 from node.edge.transport.session import Link, Session
 from node.edge.transport.stream import FrameStream
-from node.edge.transport.wire import Piece
+from node.edge.transport.wire import Piece, encode_frame
 
 
 class ControlSession(Session):
@@ -63,7 +63,8 @@ class ControlSession(Session):
             await self._work.wait()
             self._work.clear()
             while self._queue:
-                await self._stream.write(Frame(messages=Messages(bodies=self._take(), sent_ms=wall_ms())))
+                frame = Frame(messages=Messages(bodies=self._take(), sent_ms=wall_ms()))
+                await self._stream.write(encode_frame(frame))
 
     def _take(self) -> list[bytes]:
         """What goes into the next frame. A frame costs far more than a small message in it."""

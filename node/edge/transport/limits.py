@@ -2,14 +2,14 @@
 
 from node.edge.transport.versions import Versions
 
-PROTOCOL_VERSIONS = Versions(2, 2)
+PROTOCOL_VERSIONS = Versions(3, 3)
 """What this program speaks. A change of frames or messages that an older node cannot read is a new version."""
 SOFTWARE_CHARACTERS_MAX = 32
 
 CONTROL_MESSAGE_BYTES_MAX = 2 << 20
 """A block of 1 MiB with its certificate, or a few smaller ones, and room; also all messages of one frame."""
 MESSAGES_PER_FRAME_MAX = 256
-CHUNK_BYTES_MAX = 1 << 20
+CHUNK_BYTES_MAX = 2 << 20
 REQUEST_BYTES_MAX = 64 << 10
 REFUSAL_CHARACTERS_MAX = 500
 HELLO_BYTES_MAX = 1 << 10
@@ -26,9 +26,9 @@ FETCHES_PER_PEER_MAX = 8
 """Requests in flight to one peer, and answers in flight to it; more wait at the asker."""
 CHUNK_OVERHEAD_BYTES = 1 << 10
 """What a chunk costs besides its body, so that many tiny ones are bounded too."""
-WINDOW_BYTES = 4 * (CHUNK_BYTES_MAX + CHUNK_OVERHEAD_BYTES)
+WINDOW_BYTES = 2 * (CHUNK_BYTES_MAX + CHUNK_OVERHEAD_BYTES)
 """What an answerer may send before the reader has taken it: the most that a slow reader holds per request."""
-CREDIT_BYTES = WINDOW_BYTES // 4
+CREDIT_BYTES = WINDOW_BYTES // 2
 """The reader grants what it has taken in steps of this."""
 CHUNKS_QUEUED_MAX = 2
 """Chunks that wait for the stream at an answerer, over all answers."""

@@ -51,18 +51,17 @@ class FrameStream:
         self._report.moved(self._peer, self._purpose, False, len(raw))
         return decode_frame(raw)
 
-    async def write(self, frame: Frame | Piece) -> None:
-        """Hand the frame to gRPC, waiting while the peer's window is full. Raises `LinkError`."""
-        raw = encode_frame(frame)
+    async def write(self, frame: bytes) -> None:
+        """Hand an encoded frame to gRPC, waiting while the peer's window is full. Raises `LinkError`."""
         try:
-            await self._call.write(raw)
+            await self._call.write(frame)
         except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             raise _link_error(error) from error
         except asyncio.CancelledError as error:
             if _is_being_cancelled():
                 raise
             raise LinkError("the call was cancelled") from error
-        self._report.moved(self._peer, self._purpose, True, len(raw))
+        self._report.moved(self._peer, self._purpose, True, len(frame))
 
 
 async def read_hello(stream: FrameStream) -> Frame | Piece:
@@ -74,18 +73,17 @@ async def read_hello(stream: FrameStream) -> Frame | Piece:
         raise LinkError(f"no hello within {HELLO_TIMEOUT_S:g} s") from error
 
 
-def hello_frame(identity: Identity) -> Frame:
-    """Our first frame."""
-    return Frame(
-        hello=Hello(
-            version_lowest=identity.versions.lowest,
-            version_highest=identity.versions.highest,
-            chain=identity.chain,
-            org=identity.org,
-            instance=identity.instance,
-            software=__version__,
-        )
+def hello_frame(identity: Identity) -> bytes:
+    """Our first frame, encoded."""
+    hello = Hello(
+        version_lowest=identity.versions.lowest,
+        version_highest=identity.versions.highest,
+        chain=identity.chain,
+        org=identity.org,
+        instance=identity.instance,
+        software=__version__,
     )
+    return encode_frame(Frame(hello=hello))
 
 
 @dataclass(frozen=True, slots=True)

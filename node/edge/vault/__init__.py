@@ -8,6 +8,7 @@ network learns of a data set is the ledger's matter.
 
 from node.edge.vault.arrivals import Arrival, Arrivals, Copies, Copy, Envelopes
 from node.edge.vault.chunks import chunk_digest, chunks_root, sealed_bytes_max
+from node.edge.vault.direct import ReadMemory
 from node.edge.vault.errors import AlreadyKept, Busy, NotKept, SourceRefused, VaultError, VersionDamaged
 from node.edge.vault.notes import Strays
 from node.edge.vault.places import ChunkPlace
@@ -27,6 +28,7 @@ __all__ = [
     "Envelopes",
     "NotKept",
     "Problem",
+    "ReadMemory",
     "Received",
     "Source",
     "SourceRefused",

@@ -17,12 +17,10 @@ from node.base.codec import encode
 from node.base.crypto import merkle_root
 from node.base.types import Digest
 
-CHUNK_BYTES = (1 << 20) - 4096 - 17
+CHUNK_BYTES = (2 << 20) - 4096 - 17
 """Plain bytes in one chunk; only the last may have fewer. Sealed it is one piece on a link, and, where it is not
 compressed, it fills whole blocks of a disk, so that its file need not be cut afterwards."""
-PLAIN_BYTES_MAX = (1 << 20) - 64
-"""What any chunk may have; those of earlier versions of this program have 4,049 more than now."""
-SEALED_BYTES_MAX = 1 << 20
+SEALED_BYTES_MAX = 2 << 20
 MANIFEST_BYTES_MAX = 64 << 20
 COMPRESSION_LEVEL = 1
 """The fastest: chunks are sealed as fast as a disk writes them."""
@@ -80,7 +78,7 @@ def seal_chunk(key: AESGCM, place: Place, plain: bytes) -> bytes:
     return key.encrypt(_nonce(place), body, _bound_to(place))
 
 
-def open_chunk(key: AESGCM, place: Place, sealed: bytes, bytes_max: int = PLAIN_BYTES_MAX) -> bytes:
+def open_chunk(key: AESGCM, place: Place, sealed: bytes, bytes_max: int = CHUNK_BYTES) -> bytes:
     """The plain bytes, `bytes_max` at most. Raises `ChunkRefused`."""
     if not _TAG_BYTES < len(sealed) <= bytes_max + _TAG_BYTES + 1:
         raise ChunkRefused(f"it has {len(sealed)} bytes, which no chunk has")

@@ -4,19 +4,20 @@ Content-addressed: a chunk's name is its digest. So writing one twice is harmles
 reading. A place sees encrypted chunks, their sizes and count, and nothing else.
 """
 
-import hashlib
 import os
 import secrets
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import fsspec
 
 from node.base.types import Digest
-from node.edge.vault.direct import read_file, write_file
+from node.edge.vault.chunks import chunk_digest
+from node.edge.vault.direct import ReadMemory, Staged, write_file
 from node.edge.vault.errors import VaultError
 
 SYNCING_MAX = 8
@@ -52,14 +53,20 @@ class ChunkPlace:
             with self._in_words():
                 self._fs.pipe_file(path, bytes(sealed))
             return
-        draft = f"{path}.{secrets.token_hex(6)}"
-        try:
-            _write_draft(draft, sealed)
-            os.replace(draft, path)
-        except BaseException:
-            if os.path.exists(draft):
-                os.unlink(draft)
-            raise
+        _replace(path, partial(write_file, content=sealed))
+
+    def put_if_true(self, digest: Digest, sealed: bytes | memoryview) -> bool:
+        """As `put`, for bytes from elsewhere: only where they are the chunk of this digest; whether they are."""
+        if not self._is_local:
+            is_true = chunk_digest(sealed) == digest
+            if is_true:
+                self.put(digest, sealed)
+            return is_true
+        staged = Staged(sealed)
+        if staged.digest != digest:
+            return False
+        _replace(self._path(digest), staged.write)
+        return True
 
     def settle(self, digests: Iterable[Digest]) -> None:
         """Returns when these chunks would survive a power loss."""
@@ -78,11 +85,14 @@ class ChunkPlace:
             content: bytes = self._fs.cat_file(self._path(digest), start=0, end=bytes_max + 1)
         return content
 
-    def get_once(self, digest: Digest, bytes_max: int, *, behind: bytes = b"") -> bytes:
-        """As `get`, for what is not read again soon, put behind other bytes. Raises `FileNotFoundError`."""
+    def get_once(self, memory: ReadMemory, digest: Digest, bytes_max: int, *, behind: bytes = b"") -> memoryview:
+        """As `get`, for what is not read again soon, put behind other bytes; it holds until the next is read.
+
+        Raises `FileNotFoundError`.
+        """
         if self._is_local:
-            return read_file(self._path(digest), bytes_max, behind=behind)
-        return behind + self.get(digest, bytes_max)
+            return memory.read(self._path(digest), bytes_max, behind=behind)
+        return memoryview(behind + self.get(digest, bytes_max))
 
     def size(self, digests: Iterable[Digest]) -> int:
         """The bytes of these chunks together. Raises `FileNotFoundError`."""
@@ -91,10 +101,10 @@ class ChunkPlace:
 
     def missing(self, digests: Sequence[Digest], bytes_max: int) -> list[int]:
         """Which of these chunks are not there, or are not true, by their place in the list. Reads all of them."""
-        found = []
+        found, memory = [], ReadMemory()
         for index, digest in enumerate(digests):
             try:
-                is_true = hashlib.sha256(self.get_once(digest, bytes_max)).digest() == digest
+                is_true = chunk_digest(self.get_once(memory, digest, bytes_max)) == digest
             except FileNotFoundError:
                 is_true = False
             if not is_true:
@@ -145,12 +155,20 @@ def _s3_errors() -> tuple[type[Exception], ...]:
     return (BotoCoreError, ClientError)
 
 
-def _write_draft(path: str, sealed: bytes | memoryview) -> None:
+def _replace(path: str, write: Callable[[str], None]) -> None:
+    """Put what is written in the place of the file, whole or not at all."""
+    draft = f"{path}.{secrets.token_hex(6)}"
     try:
-        write_file(path, sealed)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        write_file(path, sealed)
+        try:
+            write(draft)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            write(draft)
+        os.replace(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
 
 
 def _sync(path: str) -> None:

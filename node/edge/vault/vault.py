@@ -26,7 +26,6 @@ from node.base.types import Digest, OrgId, PublicKey, is_org_id
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
     MANIFEST_BYTES_MAX,
-    PLAIN_BYTES_MAX,
     ChunkBuffer,
     ChunkRefused,
     Place,
@@ -458,7 +457,7 @@ class _Opening:
         """The plain bytes of one chunk. Raises `VersionDamaged`, which names it."""
         version = self.version
         what = f"chunk {index} of version {version.number} of {version.name}"
-        bytes_max = MANIFEST_BYTES_MAX if index == 0 else PLAIN_BYTES_MAX
+        bytes_max = MANIFEST_BYTES_MAX if index == 0 else CHUNK_BYTES
         try:
             sealed = self.chunks.get(version.digests[index], sealed_bytes_max(index))
         except FileNotFoundError as error:

@@ -41,7 +41,7 @@ from node.ledger.contracts.sharing import DataSet
 from node.ledger.system import head
 
 CHUNKS_MAX = 1 << 20
-"""Of a version that is fetched: a terabyte."""
+"""Of a version that is fetched: two terabytes."""
 PAUSE_S = 0.5
 """Between two looks for somebody who answers."""
 

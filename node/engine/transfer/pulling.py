@@ -1,6 +1,6 @@
 """Performs what `core/transfer` decides: asks several members at once, checks each chunk, stores it.
 
-Memory is bounded by what may be asked at a time: for each source two requests, of each a transport's window and the
+Memory is bounded by what may be asked at a time: for each source four requests, of each a transport's window and the
 chunk that is being stored.
 """
 
@@ -14,7 +14,7 @@ from node.base.ports import Clock, LinkError, Transport
 from node.base.types import Digest, OrgId
 from node.core.transfer import Ask, Came, Drop, Ended, Finished, Input, Source, Sources, Stop, Tick, Transfer
 from node.core.transfer import Effect as TransferEffect
-from node.edge.vault import ChunkPlace, chunk_digest, sealed_bytes_max
+from node.edge.vault import ChunkPlace, sealed_bytes_max
 from node.engine.transfer.requests import CarryRequest, ChunksRequest, Claim, Inner, encode_request, unframed
 
 IDLE_S = 10.0
@@ -242,6 +242,5 @@ async def _to_the_end(store: Callable[[Goal, int, bytes | memoryview], None], *w
 
 
 def _store(goal: Goal, index: int, sealed: bytes | memoryview) -> None:
-    if chunk_digest(sealed) != goal.digests[index]:
+    if not goal.place.put_if_true(goal.digests[index], sealed):
         raise _Lie("is not the one that the fingerprint on the ledger covers")
-    goal.place.put(goal.digests[index], sealed)

@@ -7,7 +7,7 @@ from typing import cast
 from node.base.codec import decode, encode
 from node.base.types import Digest, OrgId
 
-PIECE_BYTES_MAX = 1 << 20
+PIECE_BYTES_MAX = 2 << 20
 _TAG = b"\xf5transfer\x01"
 """No request of a training round begins like this."""
 _MORE, END = b"\x00", b"\x01"
@@ -120,7 +120,7 @@ def pieces(content: bytes) -> Iterator[bytes]:
         yield content[at : at + PIECE_BYTES_MAX]
 
 
-def framed(marked: bytes) -> Iterator[bytes]:
+def framed(marked: bytes | memoryview) -> Iterator[bytes | memoryview]:
     """A sealed chunk that was read behind `END`, cut for the wire, so that its end is known."""
     if len(marked) <= PIECE_BYTES_MAX:
         # Nearly all are one piece, and are not copied.
@@ -128,7 +128,7 @@ def framed(marked: bytes) -> Iterator[bytes]:
         return
     step = PIECE_BYTES_MAX - 1
     for at in range(1, len(marked), step):
-        yield (END if at + step >= len(marked) else _MORE) + marked[at : at + step]
+        yield b"".join((END if at + step >= len(marked) else _MORE, marked[at : at + step]))
 
 
 def unframed(piece: bytes | memoryview) -> tuple[memoryview, bool]:

@@ -14,7 +14,7 @@ from node.base.crypto import seal
 from node.base.ports import BulkRefused, Clock, LinkError, StateReader, Transport
 from node.base.types import OrgId, data_owner
 from node.core.transfer import RUN_CHUNKS_MAX
-from node.edge.vault import Copies, sealed_bytes_max
+from node.edge.vault import Copies, ReadMemory, sealed_bytes_max
 from node.edge.vault.records import to_bytes
 from node.engine.transfer.library import Kept, Library
 from node.engine.transfer.requests import (
@@ -160,11 +160,12 @@ class Server:
             raise BulkRefused(
                 f"the version has {len(kept.digests)} chunks, of which {RUN_CHUNKS_MAX} at most are given at a time"
             )
+        memory = ReadMemory()
         for index in range(asked.start, asked.stop):
             self._allowed(asker, asked.claim)
             try:
                 marked = await asyncio.to_thread(
-                    kept.place.get_once, kept.digests[index], sealed_bytes_max(index), behind=END
+                    kept.place.get_once, memory, kept.digests[index], sealed_bytes_max(index), behind=END
                 )
             except FileNotFoundError:
                 raise BulkRefused(f"chunk {index} is missing here") from None

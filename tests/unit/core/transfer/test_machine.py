@@ -39,28 +39,26 @@ def answer(machine: Transfer, ask: Ask, now: Instant, upto: int | None = None) -
 def test_all_sources_are_asked_at_once_and_whoever_is_done_gets_more() -> None:
     machine = Transfer(range(100))
     first = asks(machine.step(Sources((ADA, BOB)), now=at(0)))
+    starts = range(0, 2 * ASKS_PER_SOURCE_MAX * RUN_CHUNKS_MAX, RUN_CHUNKS_MAX)
     assert [(ask.source, ask.start, ask.stop) for ask in first] == [
-        (ADA, 0, 16),
-        (BOB, 16, 32),
-        (ADA, 32, 48),
-        (BOB, 48, 64),
+        (source, start, start + RUN_CHUNKS_MAX)
+        for source, start in zip([ADA, BOB] * ASKS_PER_SOURCE_MAX, starts, strict=True)
     ]
     (more,) = asks(answer(machine, first[0], at(1)))
-    assert (more.source, more.start, more.stop) == (ADA, 64, 80)
+    assert (more.source, more.start, more.stop) == (ADA, starts.stop, starts.stop + RUN_CHUNKS_MAX)
 
 
 def test_what_a_source_did_not_bring_goes_to_the_next_at_the_missing_chunk() -> None:
     machine = Transfer(range(RUN_CHUNKS_MAX))
     (ask,) = asks(machine.step(Sources((ADA,)), now=at(0)))
     machine.step(Sources((ADA, BOB)), now=at(1))
-    first, second = asks(answer(machine, ask, at(2), upto=5))
-    assert {first.source, second.source} == {BOB}
-    assert (first.start, first.stop, second.start, second.stop) == (5, 11, 11, 14)
-    (third,) = asks(answer(machine, first, at(3)))
-    (last,) = asks(answer(machine, second, at(4)))
-    assert (third.start, third.stop, last.start, last.stop) == (14, 15, 15, RUN_CHUNKS_MAX)
-    answer(machine, last, at(5))
-    assert answer(machine, third, at(6)) == [Finished()]
+    first, second, third = asks(answer(machine, ask, at(2), upto=2))
+    assert {first.source, second.source, third.source} == {BOB}
+    assert (first.start, first.stop, second.start, second.stop) == (2, 5, 5, 7)
+    assert (third.start, third.stop) == (7, RUN_CHUNKS_MAX)
+    assert answer(machine, first, at(3)) == []
+    assert answer(machine, third, at(4)) == []
+    assert answer(machine, second, at(5)) == [Finished()]
 
 
 def test_a_source_that_brings_nothing_rests_longer_each_time() -> None:
@@ -77,16 +75,20 @@ def test_a_source_that_brings_nothing_rests_longer_each_time() -> None:
 
 
 def test_a_liar_is_dropped_with_all_that_was_asked_of_it() -> None:
-    machine = Transfer(range(32))
-    first, second = asks(machine.step(Sources((ADA,)), now=at(0)))
+    machine = Transfer(range(ASKS_PER_SOURCE_MAX * RUN_CHUNKS_MAX))
+    first, *others = asks(machine.step(Sources((ADA,)), now=at(0)))
     machine.step(Came(first.ask, 0), now=at(1))
     assert machine.step(Ended(first.ask, "chunk 1 is another", is_lie=True), now=at(1)) == [
         Drop(ADA, "chunk 1 is another"),
-        Stop(second.ask),
+        *(Stop(other.ask) for other in others),
     ]
+    assert len(others) == ASKS_PER_SOURCE_MAX - 1
     effects = asks(machine.step(Sources((ADA, BOB)), now=at(2)))
     assert {ask.source for ask in effects} == {BOB}
-    assert sorted((ask.start, ask.stop) for ask in effects) == [(1, 16), (16, 32)]
+    assert sorted((ask.start, ask.stop) for ask in effects) == [
+        (max(1, start), start + RUN_CHUNKS_MAX)
+        for start in range(0, ASKS_PER_SOURCE_MAX * RUN_CHUNKS_MAX, RUN_CHUNKS_MAX)
+    ]
 
 
 def test_a_carrier_that_spoils_an_answer_does_not_make_its_owner_a_liar() -> None:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from node.edge.vault.chunks import (
     CHUNK_BYTES,
-    PLAIN_BYTES_MAX,
     SEALED_BYTES_MAX,
     ChunkBuffer,
     ChunkRefused,
@@ -70,7 +69,7 @@ def test_bytes_of_chance_are_refused(sealed: bytes) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"\x01" + zstandard.ZstdCompressor().compress(bytes(PLAIN_BYTES_MAX + 1)), "unpacks to"),
+        (b"\x01" + zstandard.ZstdCompressor().compress(bytes(CHUNK_BYTES + 1)), "unpacks to"),
         (b"\x01" + zstandard.ZstdCompressor(write_content_size=False).compress(b"x" * 100), "unpacks to"),
         (b"\x01\x00\x00", "unpack"),
         (b"\x02rows", "upgrade"),
@@ -91,6 +90,6 @@ def test_a_full_chunk_that_is_not_compressed_fills_whole_blocks_of_a_disk():
 
 
 def test_a_chunk_of_an_earlier_size_opens():
-    plain = os.urandom(PLAIN_BYTES_MAX)
+    plain = os.urandom((1 << 20) - 64)
 
     assert open_chunk(KEY, PLACE, seal_chunk(KEY, PLACE, plain)) == plain

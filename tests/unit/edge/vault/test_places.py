@@ -23,7 +23,8 @@ from s3fs import S3FileSystem
 from node.base.types import OrgId, PublicKey
 from node.edge.storage import PRIVATE_MODE, FileSealer, write_atomically
 from node.edge.transport import free_port
-from node.edge.vault import Busy, Vault, VaultError, open_source
+from node.edge.vault import Busy, ReadMemory, Vault, VaultError, chunk_digest, open_source
+from node.edge.vault.chunks import CHUNK_BYTES, SEALED_BYTES_MAX
 from node.edge.vault.places import ChunkPlace
 
 WORDS = {"label": "Rows", "purpose": "tests", "now_ms": 1_000}
@@ -152,7 +153,7 @@ def rows(folder: Path, count: int) -> Path:
 def noise(folder: Path) -> Path:
     """More chunks than are under way at once: after twelve pieces some are stored."""
     path = folder / "rows.npz"
-    np.savez(path, a=np.frombuffer(os.urandom(16 << 20), np.uint8))
+    np.savez(path, a=np.frombuffer(os.urandom(16 * CHUNK_BYTES), np.uint8))
     return path
 
 
@@ -169,6 +170,21 @@ def test_data_at_s3_are_added_verified_extracted_and_removed(tmp_path: Path, s3:
     assert [problem.chunk for problem in vault.verify(version)] == [1, 2]
     vault.remove(version)
     assert s3.keys() == []
+
+
+@pytest.mark.parametrize("size", [17, 100, SEALED_BYTES_MAX, SEALED_BYTES_MAX + 1])
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_chunk_from_elsewhere_is_stored_where_its_digest_says_so_and_nothing_else_is(
+    tmp_path: Path, s3: S3, size: int, is_local: bool
+) -> None:
+    place, sealed = ChunkPlace(str(tmp_path / "chunks") if is_local else PLACE), os.urandom(size)
+    digest, other = chunk_digest(sealed), chunk_digest(b"another")
+    assert place.put_if_true(digest, memoryview(sealed))
+    assert not place.put_if_true(other, memoryview(sealed))
+    assert place.get_once(ReadMemory(), digest, size, behind=b"mark") == b"mark" + sealed
+    assert place.missing([digest, other], size) == [1]
+    if is_local:
+        assert [path.name for path in (tmp_path / "chunks").rglob("*") if path.is_file()] == [digest.hex()]
 
 
 def test_wrong_credentials_are_named_and_nothing_is_kept(

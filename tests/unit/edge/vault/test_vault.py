@@ -244,8 +244,8 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_file_is_read_in_place_also_from_its_end(tmp_path: Path) -> None:
     vault = make_vault(tmp_path)
-    table = pyarrow.table({"n": np.random.default_rng(1).integers(0, 2**62, 400_000)})
-    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=50_000)
+    table = pyarrow.table({"n": np.random.default_rng(1).integers(0, 2**62, 800_000)})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=100_000)
     version = vault.add(open_source(tmp_path / "t.parquet"), "t", **WORDS)
     assert len(version.digests) > 3
     with vault.open(version) as file:
