@@ -98,9 +98,12 @@ class SqliteReader:
         """Nobody writes until `end` is said: all is read as of now, through the connection that writes.
 
         That one keeps what it read and wrote, where every block voids the cache of any other connection. `base` is
-        what `base` gives, where that is known; it is asked for after every block.
+        what `base` gives, where that is known; it is asked for after every block. Raises `StoreError`.
         """
-        writer.execute("BEGIN")
+        try:
+            writer.execute("BEGIN")
+        except sqlite3.Error as error:
+            raise database_trouble(self._path, error) from error
         self._connection = writer
         self._is_begun = True
         self._base = base

@@ -50,7 +50,7 @@ class Staged:
     def write(self, path: str) -> None:
         """Write or replace a file; it is safe only once it is synced. Raises `OSError`."""
         size = len(self._content)
-        _write(path, size, [_whole_blocks(size)] if self._is_here and size else _aligned(self._content))
+        _write(path, size, [_whole_blocks(size)] if self._is_here else _aligned(self._content))
 
 
 def write_file(path: str, content: bytes | memoryview) -> None:
