@@ -20,6 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from node.cli.main import lepton as application
+from node.edge.vault.chunks import CHUNK_BYTES, SEALED_BYTES_MAX
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -30,7 +31,8 @@ RECIPE = {
     "training": {"epochs": 2, "batch_rows": 8, "optimiser": "sgd", "learning_rate": 0.1},
     "seed": 0,
 }
-REPLICA_BYTES = 2 << 20
+REPLICA_BYTES = 2 * SEALED_BYTES_MAX
+"""A manifest and one chunk of data."""
 """Room for a copy of two chunks: the description of the data and a small file."""
 STATUS_KEYS = {"org", "height", "head_digest", "state_root", "training_round", "peers", "memory_mb", "version"}
 
@@ -212,7 +214,7 @@ def test_copies_are_asked_for_held_declined_and_released(pair):
     about = ("--label", "Rows", "--purpose", "tests", "--yes")
     small, large = pair.root / "small.csv", pair.root / "large.npz"
     small.write_text("a,b\n1,x\n")
-    np.savez(large, a=np.frombuffer(os.urandom(3 << 20), np.uint8))
+    np.savez(large, a=np.frombuffer(os.urandom(CHUNK_BYTES + 1), np.uint8))
     at_west = pair.folder("west") / "vault" / "replicas"
     too_few = pair.raised("east", "data", "add", small, "--name", "small", *about, "--replicas", "2")
     added = pair.lepton("east", "data", "add", small, "--name", "small", *about, "--replicas", "1").stdout
