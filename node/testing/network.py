@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from node.base.ports import BulkRefused, BulkServer, LinkError, OnLink, OnMessage, Transport
 from node.base.types import OrgId
-
-CHUNK_BYTES_MAX = 2 << 20
+from node.edge.transport.limits import CHUNK_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ RECIPE = {
     "seed": 0,
 }
 REPLICA_BYTES = 2 * SEALED_BYTES_MAX
-"""A manifest and one chunk of data."""
 """Room for a copy of two chunks: the description of the data and a small file."""
 STATUS_KEYS = {"org", "height", "head_digest", "state_root", "training_round", "peers", "memory_mb", "version"}
 

@@ -272,7 +272,7 @@ class _Writer(aiosqlite.Connection):
             raise database_trouble(path, error) from error
 
     def transaction_here(self, path: Path, statements: Iterable[_Statement], *, durable: bool) -> None:
-        """As `transaction`, on this thread, likewise."""
+        """As `transaction`, on this thread, while nothing is under way on the own one."""
         try:
             self._run(statements, durable)
         except sqlite3.Error as error:

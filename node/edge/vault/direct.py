@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from mmap import mmap
 from threading import local
 
+from node.edge.vault.chunks import SEALED_BYTES_MAX
+
 ALIGNED_BYTES = 4096
 """Disks ask for this much or less."""
-BUFFER_BYTES = 2 << 20
+BUFFER_BYTES = SEALED_BYTES_MAX
 """A sealed chunk goes at once, what is larger in parts."""
 HASHED_BYTES = 1 << 18
 """What is copied before it is hashed: little enough to be in the processor's cache, enough to let go of the

@@ -6,8 +6,9 @@ from typing import cast
 
 from node.base.codec import decode, encode
 from node.base.types import Digest, OrgId
+from node.edge.vault.chunks import SEALED_BYTES_MAX
 
-PIECE_BYTES_MAX = 2 << 20
+PIECE_BYTES_MAX = SEALED_BYTES_MAX
 _TAG = b"\xf5transfer\x01"
 """No request of a training round begins like this."""
 _MORE, END = b"\x00", b"\x01"
