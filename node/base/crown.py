@@ -5,8 +5,8 @@ Of nodes only: what a node's digest is, and what stands below, is `ledger.tree`'
 
 from collections.abc import Iterable
 
-CROWN_LEVELS = 18
-"""At most 17 MB; at a million keys a page below has four."""
+CROWN_LEVELS = 19
+"""At most 34 MB; at a million keys a page below has two, which a changed key folds anew."""
 CROWN_SEGMENT = 64
 """Nodes that are allocated together: a small state needs few of them, until all are reserved."""
 _EMPTY_SEGMENT = bytes(32 * CROWN_SEGMENT)

@@ -18,7 +18,7 @@ from node.edge.storage.errors import StoreDamaged, StoreForeign, StoreMissing, d
 from node.ledger.stored import StoredBlock
 from node.ledger.tree import bottom_entry, fill, is_page, tree_rows
 
-SCHEMA = 6
+SCHEMA = 7
 CACHE_KIB = 1_024
 WAIT_S = 5.0
 """How long a locked database is waited for."""

@@ -56,6 +56,9 @@ _TABLES = (
 )
 
 CACHE_KIB = 2_048
+PAGE_BYTES = 2_048
+"""A block changes keys all over the state, each on a page that is read, summed and logged whole. Of a new database; one
+that is there keeps its own."""
 PRUNED_AT_ONCE = 200
 FEW_ROWS = 512
 SHORT_S = 0.002
@@ -307,6 +310,7 @@ async def _connected(path: Path) -> _Writer:
     except sqlite3.Error as error:
         raise StoreError(f"cannot open {path} ({error}): check the folder's owner and the disk") from error
     try:
+        await writer.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         await writer.execute("PRAGMA journal_mode = WAL")
         await writer.execute("PRAGMA synchronous = FULL")
         await writer.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
