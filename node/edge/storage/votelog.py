@@ -2,8 +2,8 @@
 
 The file is a head (a tag and the chain's id), a frame with the member's `Silence`, then one frame per `append`. A frame
 is a mark, the length and the CRC-32 of what follows, and the content. It is synced before `append` returns, so only
-the last one can be torn, and what it held was never sent: it is dropped. Damage before that is an error, because votes
-that were sent are missing.
+the last one can be torn, and what it held was never sent: it is dropped, with the zeros that may follow it. Damage
+before that is an error, because votes that were sent are missing.
 
 Frames of final heights stay until the file is large: that costs no sync, and the log always tells up to which height
 this member signed, also when its ledger is lost. The file is then written anew beside the old one and renamed.
@@ -36,6 +36,9 @@ _MARK = b"\xf5vl\n"
 _FRAME = struct.Struct(">4sII")
 COMPACT_BYTES = 4 << 20
 """Above this size the file is written anew when a height is final."""
+ROOM_BYTES = 256 << 10
+"""The file grows by so many zeros at once: a write into a file that is as long before it as after it is durable with
+its own blocks, where one that makes it longer takes the file system's records along, at every vote."""
 SHORT_S = 0.002
 """A disk that usually syncs in this time is waited for where the append is asked for: the way to another thread and
 back costs a member more than the disk does, on the path of every block. A slower one must not hold up the loop."""
@@ -80,6 +83,8 @@ class FileVoteLog:
         self._chain = chain
         self._descriptor = descriptor
         self._content = content
+        self._room = content.size
+        """Where the file ends."""
         self._files = files
         self._entries = content.entries
         # A thread of its own: in the loop's pool a vote would wait behind bulk work.
@@ -160,9 +165,11 @@ class FileVoteLog:
         if self._broken:
             raise StoreError(f"an earlier write to {self._path} failed: restart the member when the disk is well")
         frame, size = _frame(encode(batch)), self._content.size
+        end = size + len(frame)
+        room = self._room if end <= self._room else end + ROOM_BYTES
         since = time.monotonic()
         try:
-            self._files.write(self._descriptor, frame, size)
+            self._files.write(self._descriptor, frame if room == self._room else frame.ljust(room - size, b"\0"), size)
             self._files.sync(self._descriptor)
         except OSError as error:
             # After a failed sync nobody knows what is on the disk; only reading the file anew tells.
@@ -170,7 +177,8 @@ class FileVoteLog:
             raise cannot_write(self._path, error) from error
         self._usual_s += (time.monotonic() - since - self._usual_s) / 16
         # Those of this run are not read again.
-        self._content.take(replace(batch, entries=()), size + len(frame))
+        self._content.take(replace(batch, entries=()), end)
+        self._room = room
 
     def _replace(self, silence: Silence) -> None:
         old, head = self._content, _head(self._chain, silence)
@@ -190,6 +198,7 @@ class FileVoteLog:
         self._descriptor = descriptor
         height = old.height if kept else Height(0)
         self._content = _Content(silence, height, len(head), len(head) + len(kept))
+        self._room = self._content.size
 
     def _close(self) -> None:
         if self._descriptor != _NO_FILE:

@@ -22,13 +22,13 @@ def size_of(path: Path) -> int:
 
 
 async def written(path: Path, batches: list[list[bytes]]) -> list[int]:
-    """A log with these appended; returns the file's size after each."""
+    """A log with these appended; returns where each ends."""
     FileVoteLog.create(path, CHAIN)
     log = FileVoteLog.open(path, CHAIN)
     sizes = []
     for batch in batches:
         await log.append(HEIGHT, batch)
-        sizes.append(size_of(path))
+        sizes.append(log._content.size)
     await log.close()
     return sizes
 
@@ -164,6 +164,22 @@ async def test_appending_after_a_torn_tail_loses_nothing(tmp_path: Path) -> None
     await log.append(HEIGHT, [b"after"])
     await log.close()
     assert await read(path) == [b"one", b"after"]
+
+
+async def test_the_file_grows_seldom_and_by_zeros(tmp_path: Path) -> None:
+    path = tmp_path / "votes"
+    FileVoteLog.create(path, CHAIN)
+    log = FileVoteLog.open(path, CHAIN)
+    batches = [[b"%04d" % number * 256] for number in range(600)]
+    sizes = set[int]()
+    for batch in batches:
+        await log.append(HEIGHT, batch)
+        sizes.add(size_of(path))
+    assert len(sizes) == 3
+    assert path.read_bytes()[log._content.size :].count(0) == max(sizes) - log._content.size > 0
+    await log.close()
+    assert await read(path) == flat(batches)
+    assert size_of(path) == log._content.size
 
 
 async def test_damage_before_whole_votes_is_an_error(tmp_path: Path) -> None:
