@@ -110,6 +110,7 @@ class TransferEngine:
         self._copying: set[tuple[str, int]] = set()
         self._getting: set[tuple[Digest, int]] = set()
         self._block = asyncio.Event()
+        self._begun = asyncio.Event()
 
     def on_block(self) -> None:
         """A block is committed."""
@@ -127,9 +128,11 @@ class TransferEngine:
             while True:
                 # Also one that comes while this looks.
                 coming = self._block
+                self._begun.clear()
                 await self._sealing.look()
                 await self._look(group)
-                await asyncio.sleep(PAUSE_S)
+                # Whoever fetches does not wait for more blocks.
+                await _seen(self._begun, PAUSE_S)
                 await _seen(coming)
 
     async def begin(self, arrival: Arrival) -> None:
@@ -138,6 +141,7 @@ class TransferEngine:
             if known.stopped and (known.data, known.version) == (arrival.data, arrival.version):
                 await asyncio.to_thread(self._arrivals.forget, known.fetch)
         await asyncio.to_thread(self._arrivals.keep, arrival)
+        self._begun.set()
         self.on_block()
 
     async def arrivals(self) -> list[dict[str, Any]]:
@@ -254,10 +258,10 @@ class TransferEngine:
         }
 
 
-async def _seen(block: asyncio.Event) -> None:
+async def _seen(event: asyncio.Event, seconds_max: float = LOOK_S) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(LOOK_S):
-            await block.wait()
+        async with asyncio.timeout(seconds_max):
+            await event.wait()
 
 
 def shown_goal(goal: Goal | None) -> dict[str, Any]:
