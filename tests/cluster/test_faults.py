@@ -244,12 +244,12 @@ async def its_votes_are_out(trial, victim):
     site = trial.site
     votes = Folder(site.folder(victim)).votes
     index = trial.orgs.index(victim)
-    size = votes.stat().st_size
+    written = votes.stat().st_mtime_ns
     deadline = time.monotonic() + PROPOSAL_S_MAX
     while time.monotonic() < deadline:
         await asyncio.sleep(0.0005)
-        before, size = size, votes.stat().st_size
-        if size == before or (height_of(site, victim) + 1) % len(trial.orgs) != index:
+        before, written = written, votes.stat().st_mtime_ns
+        if written == before or (height_of(site, victim) + 1) % len(trial.orgs) != index:
             continue
         site.pause(victim)
         height = height_when_killed(site, victim)
