@@ -11,8 +11,6 @@ from node.edge.storage.errors import FileDamaged, FileMissing
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 FOLDER_MODE = 0o700
-_sync = getattr(os, "fdatasync", os.fsync)
-"""macOS has no other than the latter."""
 
 
 class Files:
@@ -40,8 +38,8 @@ class Files:
         os.ftruncate(descriptor, size)
 
     def sync(self, descriptor: int) -> None:
-        """Make durable what was written, and how long the file is; not when it was."""
-        _sync(descriptor)
+        """Make durable what was written."""
+        os.fsync(descriptor)
 
     def rename(self, path: Path, target: Path) -> None:
         """Give the file, or the folder with all in it, another name; a file that had it is gone."""
